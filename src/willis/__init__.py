@@ -1,0 +1,3 @@
+"""Willis: an open-source load balancer for medical imaging."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,66 @@
+"""What every engine offers. The loop knows engines only by this port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from willis.model.config import Config
+from willis.model.status import Status
+from willis.plan.diff import Artefacts, Change
+
+
+class EngineError(Exception):
+    """An engine refused or failed. The text says what, why and what to do; the last good state stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Counters of one real server in one service since they began."""
+
+    active: int = 0
+    """Connections open now."""
+    total: int = 0
+    """Connections ever."""
+    bytes_in: int = 0
+    """Bytes from clients."""
+    bytes_out: int | None = None
+    """Bytes to clients; None where the replies do not pass the node (DR)."""
+
+
+class Engine(Protocol):
+    """Compile, observe, check, apply: the same verbs for every data plane.
+
+    The data plane outlives the object: making one starts or adopts it, ``close``
+    only lets go of it.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short id such as ``ebpf``; it prefixes nothing and never changes."""
+        ...
+
+    def compile(self, config: Config, status: Status) -> Artefacts:
+        """What the engine should hold. Pure."""
+        ...
+
+    def observe(self) -> Artefacts:
+        """What the engine holds now, read from the engine itself."""
+        ...
+
+    def check(self, want: Artefacts) -> None:
+        """Ask the real binary whether it would take ``want``; changes nothing. Raises EngineError."""
+        ...
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make the changes, in a safe order, whole or not at all. Raises EngineError."""
+        ...
+
+    def traffic(self) -> dict[tuple[str, str], Traffic]:
+        """Counters by (service, host)."""
+        ...
+
+    def close(self) -> None:
+        """Let go; traffic goes on."""
+        ...

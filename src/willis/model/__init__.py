@@ -1,0 +1,1 @@
+"""The nouns of Willis, frozen. This room imports nothing of ours."""

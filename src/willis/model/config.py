@@ -1,0 +1,30 @@
+"""Config: all that people asked for, as one frozen value. What was learnt is in ``status``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from willis.model.node import Host, Interface
+from willis.model.service import Address, VirtualService
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A site. Interfaces, hosts and services are in the document's order; names are unique."""
+
+    site: str = "unconfigured"
+    interfaces: tuple[Interface, ...] = ()
+    hosts: tuple[Host, ...] = ()
+    services: tuple[VirtualService, ...] = field(default=())
+
+    def service(self, name: str) -> VirtualService | None:
+        return next((service for service in self.services if service.name == name), None)
+
+    def services_of(self, host: str) -> Iterator[VirtualService]:
+        """The services whose pool has a real server on ``host``."""
+        return (s for s in self.services if any(rs.host == host for rs in s.pool))
+
+    def interface_to(self, address: Address) -> Interface | None:
+        """The interface whose subnet holds ``address``, if any."""
+        return next((i for i in self.interfaces if i.reaches(address)), None)

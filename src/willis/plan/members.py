@@ -1,0 +1,108 @@
+"""Who takes new connections: the one place where verdicts and administrative states meet.
+
+Every engine compiles from the members given here, so layer 4 and layer 7 can never disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from willis.model.check import Check, Target
+from willis.model.config import Config
+from willis.model.service import RealServer, VirtualService
+from willis.model.status import Admin, Health, Place, Status, Verdict
+
+
+class Standing(StrEnum):
+    """What a member may carry: ``open`` anything, ``drain`` what it has, ``down`` nothing."""
+
+    OPEN = "open"
+    DRAIN = "drain"
+    DOWN = "down"
+
+
+class State(StrEnum):
+    """A virtual service as a whole: all, some or none of its members open."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A real server in a pool, with all that decides whether it takes connections."""
+
+    server: RealServer
+    standing: Standing
+    admin: Admin
+    health: Health
+
+    @property
+    def takes_new(self) -> bool:
+        return self.standing is Standing.OPEN and self.server.weight > 0
+
+
+_SEVERITY = {Admin.ONLINE: 0, Admin.DRAIN: 1, Admin.HALT: 2}
+_OPEN = (Verdict.UP, Verdict.BUSY)
+_DOWN = (Verdict.DEAD, Verdict.HUNG)
+
+
+def target(service: VirtualService, server: RealServer) -> Target:
+    """What the check of ``server`` in ``service`` looks at."""
+    port = service.check.port or server.port or service.ports[0]
+    return Target(server.address, port, service.check.kind)
+
+
+def targets(config: Config) -> dict[Target, Check]:
+    """Every target once, with the tightest check that any service asks of it."""
+    wanted: dict[Target, Check] = {}
+    for service in config.services:
+        for server in service.pool:
+            key = target(service, server)
+            known = wanted.get(key)
+            if known is None or service.check.interval_s < known.interval_s:
+                wanted[key] = service.check
+    return wanted
+
+
+def admin_of(status: Status, service: str, host: str) -> Admin:
+    """The stricter of the host's state and its state in this service."""
+    states = (status.admin.get(Place(host)), status.admin.get(Place(host, service)))
+    return max((s for s in states if s is not None), key=_SEVERITY.__getitem__, default=Admin.ONLINE)
+
+
+def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
+    """The members of a service in the pool's order.
+
+    An unknown verdict takes no new connection but keeps what it carries: after a
+    restart nothing is cut before the first look.
+    """
+    found = []
+    for server in service.pool:
+        admin = admin_of(status, service.name, server.host)
+        health = status.health.get(target(service, server), Health())
+        found.append(Member(server, _standing(admin, health.verdict), admin, health))
+    return tuple(found)
+
+
+def uses_fallback(service: VirtualService, pool: tuple[Member, ...]) -> bool:
+    """Whether new connections go to the fallback server: it exists and no member takes any."""
+    return service.fallback is not None and not any(m.takes_new for m in pool)
+
+
+def state(pool: tuple[Member, ...]) -> State:
+    """The service's state from its members."""
+    able = sum(m.takes_new for m in pool)
+    if able == 0:
+        return State.DOWN
+    return State.UP if able == len(pool) else State.DEGRADED
+
+
+def _standing(admin: Admin, verdict: Verdict) -> Standing:
+    if admin is Admin.HALT or verdict in _DOWN:
+        return Standing.DOWN
+    if admin is Admin.DRAIN or verdict not in _OPEN:
+        return Standing.DRAIN
+    return Standing.OPEN
