@@ -1,0 +1,1 @@
+"""The command line: commands that speak REST to an engine's socket, and show what it answers."""

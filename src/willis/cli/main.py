@@ -1,7 +1,207 @@
-"""The command line."""
+"""The commands. Each asks the engine, or only reads (``validate``, ``template``), and shows the answer.
+
+Exit codes: 0 done, 1 refused or failed with the reason, 2 wrong usage, 3 no engine answers.
+"""
 
 from __future__ import annotations
 
+import getpass
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from willis.cli import show
+from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
+from willis.cli.template import app as template_app
+from willis.config import load, schema
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Willis, a load balancer for medical imaging. Every command but 'engine' and 'lab' takes --json.",
+)
+app.add_typer(template_app, name="template")
+
+FindTwin = Callable[[], tuple[str, Path] | None]
+
+File = Annotated[Path, typer.Argument(help="The site document; - for standard input")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
+Force = Annotated[bool, typer.Option("--force", help="Do it although it is refused")]
+Where = Annotated[str, typer.Argument(help="HOST (in all its services), or SERVICE/HOST")]
+
+
+@contextmanager
+def _asking(ctx: typer.Context) -> Iterator[Client]:
+    """A client for the engine; what goes wrong becomes a sentence and an exit code."""
+    find_twin: FindTwin = ctx.obj
+    twin = find_twin()
+    path, is_twin = socket_path(twin[1] if twin else None)
+    if is_twin and twin:
+        show.note(f"no engine runs on this machine itself: asking the twin '{twin[0]}'")
+    try:
+        yield Client(path)
+    except Unreachable as error:
+        show.failure(str(error), [])
+        raise typer.Exit(3) from None
+    except Refusal as error:
+        show.failure(str(error), error.problems)
+        raise typer.Exit(1) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        show.failure(f"cannot read {path}: {error}", [])
+        raise typer.Exit(1) from None
+
+
+def _print(answer: Json, as_json: bool, people: Callable[[Json], None]) -> None:
+    if as_json:
+        show.as_json(answer)
+    else:
+        people(answer)
+
+
+@app.command()
+def validate(file: File, as_json: AsJson = False) -> None:
+    """List all problems of a document, each with its line and what to do. Needs no engine."""
+    loaded = load(_read(file))
+    problems: list[Json] = [
+        {
+            "path": p.path,
+            "line": p.line,
+            "severity": p.severity,
+            "what": p.what,
+            "remedy": p.remedy,
+        }
+        for p in loaded.problems
+    ]
+    ok = loaded.config is not None
+    if as_json:
+        show.as_json({"ok": ok, "problems": problems})
+    else:
+        show.show_problems(problems)
+        if loaded.config is not None:
+            show.out.print(f"{file} is valid: {len(loaded.config.services)} services")
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of the site document, for editors."""
+    show.as_json(schema())
+
+
+@app.command()
+def plan(ctx: typer.Context, file: File, as_json: AsJson = False) -> None:
+    """Show what applying a document would change, and its effect on live sessions."""
+    with _asking(ctx) as engine:
+        _print(engine.post("/plan", {"document": _read(file)}), as_json, show.show_plan)
+
+
+@app.command()
+def apply(
+    ctx: typer.Context,
+    file: File,
+    reason: Annotated[str, typer.Option(help="Why, for the history")] = "",
+    checksum: Annotated[str | None, typer.Option(help="Apply only the plan of this name")] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a document the running one, whole or not at all."""
+    body: Json = {
+        "document": _read(file),
+        "author": _author(),
+        "reason": reason,
+        "force": force,
+        "checksum": checksum,
+    }
+    with _asking(ctx) as engine:
+        answer = engine.post("/apply", body)
+        _print(answer, as_json, lambda a: show.out.print(f"applied: revision {a['revision']} is running"))
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    service: Annotated[str | None, typer.Argument(help="Only this service, with its servers")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show services, servers, sessions and bytes."""
+    with _asking(ctx) as engine:
+        answer = engine.get(f"/status/{service}" if service else "/status")
+        _print(answer, as_json, show.show_service if service else show.show_status)
+
+
+@app.command()
+def drain(ctx: typer.Context, where: Where, force: Force = False, as_json: AsJson = False) -> None:
+    """No new connections; running ones finish."""
+    _order(ctx, "drain", where, force, as_json)
+
+
+@app.command()
+def halt(ctx: typer.Context, where: Where, force: Force = False, as_json: AsJson = False) -> None:
+    """No connections at all."""
+    _order(ctx, "halt", where, force, as_json)
+
+
+@app.command()
+def online(ctx: typer.Context, where: Where, as_json: AsJson = False) -> None:
+    """Back to work."""
+    _order(ctx, "online", where, False, as_json)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    where: Annotated[str, typer.Argument(help="SERVICE/HOST")],
+    as_json: AsJson = False,
+) -> None:
+    """Say why a server is up or down, with the transcript of its checks."""
+    service, slash, host = where.partition("/")
+    if not slash:
+        raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
+    with _asking(ctx) as engine:
+        _print(engine.get(f"/explain/{service}/{host}"), as_json, show.show_explanation)
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    revision: Annotated[int | None, typer.Argument(help="Print the document of this revision")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the revisions with author, reason and time, or print one."""
+    with _asking(ctx) as engine:
+        if revision is None:
+            _print(engine.get("/history"), as_json, show.show_history)
+        else:
+            answer = engine.get(f"/revisions/{revision}")
+            _print(answer, as_json, lambda a: show.out.print(a["document"], markup=False, end=""))
+
+
+def _order(ctx: typer.Context, state: str, where: str, force: bool, as_json: bool) -> None:
+    with _asking(ctx) as engine:
+        answer = engine.post(f"/{state}", {"where": where, "force": force})
+        _print(answer, as_json, _show_order)
+
+
+def _show_order(answer: Json) -> None:
+    count = len(answer["services"])
+    show.out.print(f"{answer['where']}: {answer['admin']} in {count} service{'s' if count != 1 else ''}")
+    if answer["without_servers"]:
+        show.out.print(f"[red]■ now without servers:[/] {', '.join(answer['without_servers'])}")
+
+
+def _author() -> str:
+    """Who asks, for the history: the login behind sudo if there is one."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -1,0 +1,1 @@
+"""The loop and what it remembers: revisions, administrative states, the last verdicts."""

@@ -37,5 +37,8 @@ class MemoryEngine:
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         return {}
 
+    def refresh(self) -> None:
+        """Nothing ages here."""
+
     def close(self) -> None:
         """Nothing to let go of."""

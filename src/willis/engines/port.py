@@ -61,6 +61,10 @@ class Engine(Protocol):
         """Counters by (service, host)."""
         ...
 
+    def refresh(self) -> None:
+        """Once a second: renew what ages inside the engine (neighbours, idle flows). Raises EngineError."""
+        ...
+
     def close(self) -> None:
         """Let go; traffic goes on."""
         ...

@@ -1,0 +1,146 @@
+"""The routes. They only translate: what may be done is decided in ``control``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from willis import __version__
+from willis.api.types import ApplyBody, DocumentBody, OrderBody
+from willis.config import Problem, load
+from willis.control.changes import Invalid, Plan, Refused
+from willis.control.controller import Controller
+from willis.control.store import Revision, StoreError
+from willis.model.status import Admin
+
+Json = dict[str, Any]
+
+
+def build(controller: Controller) -> FastAPI:
+    """The application that serves ``controller``."""
+    app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(StoreError, _store_failed)
+    _reports(app, controller)
+    _documents(app, controller)
+    for state in Admin:
+        _order(app, controller, state)
+    return app
+
+
+def _reports(app: FastAPI, controller: Controller) -> None:
+    @app.get("/api/v1/status")
+    async def status() -> Json:
+        """All services with their servers, states, sessions and bytes."""
+        return await controller.status()
+
+    @app.get("/api/v1/status/{service}")
+    async def status_of(service: str) -> Json:
+        """One service."""
+        return await controller.status(service)
+
+    @app.get("/api/v1/explain/{service}/{host}")
+    async def explain(service: str, host: str) -> Json:
+        """Why a server is up or down, with the transcript of its checks."""
+        return controller.explain(service, host)
+
+    @app.get("/api/v1/history")
+    async def history() -> Json:
+        """The revisions, newest first."""
+        return {"revisions": [_revision(r) for r in controller.store.history()]}
+
+    @app.get("/api/v1/revisions/{number}")
+    async def revision(number: int) -> Json:
+        """One revision with its document."""
+        found = controller.store.revision(number)
+        if found is None:
+            raise Refused(f"there is no revision {number}; see 'willis history'")
+        return _revision(found) | {"document": found.document}
+
+
+def _documents(app: FastAPI, controller: Controller) -> None:
+    @app.post("/api/v1/validate")
+    async def validate(body: DocumentBody) -> Json:
+        """All problems of a document."""
+        loaded = await asyncio.to_thread(load, body.document)
+        return {"ok": loaded.config is not None, "problems": [_problem(p) for p in loaded.problems]}
+
+    @app.post("/api/v1/plan")
+    async def plan(body: DocumentBody) -> Json:
+        """What applying a document would do."""
+        return _plan(await controller.changes.plan(body.document), await _sessions(controller))
+
+    @app.post("/api/v1/apply")
+    async def apply(body: ApplyBody) -> Json:
+        """Make a document the running one, whole or not at all."""
+        done = await controller.apply(
+            body.document, author=body.author, reason=body.reason, force=body.force, checksum=body.checksum
+        )
+        return {"revision": done.number, "digest": done.digest}
+
+
+def _order(app: FastAPI, controller: Controller, state: Admin) -> None:
+    @app.post(f"/api/v1/{state}", name=str(state))
+    async def order(body: OrderBody) -> Json:
+        """Set a host, in all its services and both layers, or one of its real servers."""
+        touched, short = controller.order(body.where, state, force=body.force)
+        return {"where": body.where, "admin": state.value, "services": touched, "without_servers": short}
+
+
+async def _sessions(controller: Controller) -> dict[str, int]:
+    report = await controller.status()
+    rows: Any = report["services"]
+    return {row["name"]: row["sessions"]["active"] for row in rows}
+
+
+def _plan(plan: Plan, sessions: dict[str, int]) -> Json:
+    return {
+        "base": plan.base,
+        "checksum": plan.checksum,
+        "impact": [
+            {"service": i.service, "effect": i.effect.value, "sessions": sessions.get(i.service, 0)}
+            for i in plan.impact
+        ],
+        "changes": [{"engine": c.engine, "key": c.key, "action": c.action.value} for c in plan.changes],
+        "guard": {"ok": plan.guard.ok, "reason": plan.guard.reason},
+        "problems": [_problem(p) for p in plan.warnings],
+    }
+
+
+def _revision(revision: Revision) -> Json:
+    return {
+        "revision": revision.number,
+        "digest": revision.digest,
+        "at": revision.at,
+        "author": revision.author,
+        "reason": revision.reason,
+        "state": revision.state.value,
+        "note": revision.note,
+    }
+
+
+def _problem(problem: Problem) -> Json:
+    return {
+        "path": problem.path,
+        "line": problem.line,
+        "severity": problem.severity,
+        "what": problem.what,
+        "remedy": problem.remedy,
+    }
+
+
+def _refused(_: Request, error: Exception) -> JSONResponse:
+    """RFC 9457: the reason in words, and every problem of a document."""
+    invalid = isinstance(error, Invalid)
+    body: Json = {"title": "refused", "status": 422 if invalid else 409, "detail": str(error)}
+    if isinstance(error, Invalid):
+        body["problems"] = [_problem(p) for p in error.problems]
+    return JSONResponse(body, status_code=body["status"], media_type="application/problem+json")
+
+
+def _store_failed(_: Request, error: Exception) -> JSONResponse:
+    body = {"title": "the store failed", "status": 507, "detail": str(error)}
+    return JSONResponse(body, status_code=507, media_type="application/problem+json")

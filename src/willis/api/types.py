@@ -1,0 +1,35 @@
+"""The bodies of requests. Answers are the shapes that the command line prints with ``--json``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Document = Annotated[str, Field(max_length=8 * 1024 * 1024, description="The site document, YAML")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DocumentBody(_Body):
+    """A document to look at."""
+
+    document: Document
+
+
+class ApplyBody(DocumentBody):
+    """A document to make the running one."""
+
+    author: str = Field("unknown", max_length=100)
+    reason: str = Field("", max_length=1000)
+    force: bool = Field(False, description="Apply although the guard refuses")
+    checksum: str | None = Field(None, max_length=64, description="Apply only the plan of this name")
+
+
+class OrderBody(_Body):
+    """Which real servers an order is for."""
+
+    where: str = Field(max_length=130, description="HOST, or SERVICE/HOST")
+    force: bool = Field(False, description="Although a service is left without servers")

@@ -1,0 +1,75 @@
+"""Speaks REST to the engine over its unix socket and turns every failure into one sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+DEFAULT_SOCKET = Path("/run/willis/engine.sock")
+
+Json = dict[str, Any]
+
+
+class Unreachable(Exception):
+    """No engine answers (exit code 3)."""
+
+
+class Refusal(Exception):
+    """The engine refused or failed (exit code 1)."""
+
+    def __init__(self, detail: str, problems: list[Json]) -> None:
+        super().__init__(detail)
+        self.problems = problems
+
+
+class Client:
+    """One engine. ``timeout`` covers a whole request: an apply may wait for a reload."""
+
+    def __init__(self, path: Path, timeout: float = 60.0) -> None:
+        self.path = path
+        self._timeout = timeout
+
+    def get(self, route: str) -> Json:
+        return self._ask("GET", route, None)
+
+    def post(self, route: str, body: Json) -> Json:
+        return self._ask("POST", route, body)
+
+    def _ask(self, method: str, route: str, body: Json | None) -> Json:
+        transport = httpx.HTTPTransport(uds=str(self.path))
+        try:
+            with httpx.Client(transport=transport, base_url="http://engine", timeout=self._timeout) as http:
+                answer = http.request(method, f"/api/v1{route}", json=body)
+                content: Json = answer.json()
+        except httpx.TimeoutException:
+            raise Unreachable(
+                f"the engine at {self.path} did not answer within {self._timeout:.0f} s; see its log"
+            ) from None
+        except httpx.HTTPError as error:
+            raise Unreachable(
+                f"no engine answers at {self.path} ({error}); start one with 'willis engine' "
+                "or a twin with 'willis lab up'"
+            ) from None
+        except ValueError:
+            raise Refusal(f"the engine failed (HTTP {answer.status_code}); see its log", []) from None
+        if answer.is_success:
+            return content
+        raise Refusal(_detail(content), content.get("problems", []))
+
+
+def socket_path(twin: Path | None) -> tuple[Path, bool]:
+    """The socket to ask, and whether it is a twin's: $WILLIS_SOCKET, this machine's engine, or ``twin``."""
+    named = os.environ.get("WILLIS_SOCKET")
+    if named:
+        return Path(named), False
+    if DEFAULT_SOCKET.exists() or twin is None:
+        return DEFAULT_SOCKET, False
+    return twin, True
+
+
+def _detail(content: Json) -> str:
+    detail = content.get("detail", "the engine refused without a reason")
+    return detail if isinstance(detail, str) else "; ".join(str(d.get("msg", d)) for d in detail)

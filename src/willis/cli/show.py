@@ -1,0 +1,175 @@
+"""Tables and sentences for people; ``--json`` prints the answer as it came."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Json = dict[str, Any]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_STATE = {
+    "up": "[green]● up[/]",
+    "degraded": "[yellow]▲ degraded[/]",
+    "down": "[red]■ down[/]",
+}
+_EFFECT = {"none": "no effect", "new-sessions": "new sessions only", "drops": "[red]drops sessions[/]"}
+
+
+def as_json(content: Json) -> None:
+    """Print for programs."""
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+
+
+def table(*columns: str) -> Table:
+    """A plain table in the house's style."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    return grid
+
+
+def note(text: str) -> None:
+    """A remark beside the answer, on standard error."""
+    err.print(f"[dim]{escape(text)}[/]")
+
+
+def failure(text: str, problems: list[Json]) -> None:
+    """Why something was not done."""
+    err.print(f"[red]refused:[/] {escape(text)}")
+    show_problems(problems)
+
+
+def show_problems(problems: list[Json]) -> None:
+    """Each problem with its line, its place, what is wrong and what to do."""
+    for p in problems:
+        colour = "red" if p["severity"] == "error" else "yellow"
+        err.print(f"[{colour}]{p['severity']}[/] line {p['line']} [bold]{escape(p['path'])}[/]")
+        err.print(f"    {escape(p['what'])}\n    [dim]→ {escape(p['remedy'])}[/]")
+
+
+def show_status(status: Json) -> None:
+    """All services, a line each, their servers in words."""
+    for engine in status["engines"]:
+        if not engine["ok"]:
+            err.print(f"[red]■ engine {engine['name']} fails:[/] {escape(engine['sentence'])}")
+    if not status["services"]:
+        out.print("No services yet: apply a document with 'willis apply FILE'.")
+        return
+    grid = table("state", "service", "VIP", "mode", "servers", "active", "total", "bytes in")
+    for s in status["services"]:
+        grid.add_row(
+            _STATE[s["state"]],
+            escape(s["name"]),
+            f"{s['vip']}:{','.join(map(str, s['ports']))}",
+            _mode(s),
+            " ".join(_server(server) for server in s["servers"]) + _fallback(s),
+            str(s["sessions"]["active"]),
+            str(s["sessions"]["total"]),
+            _bytes(s["bytes"]["in"]),
+        )
+    out.print(grid)
+    revision = status["revision"] if status["revision"] is not None else "none"
+    out.print(f"node {escape(status['node'])} · {status['role']} · revision {revision}")
+
+
+def show_service(status: Json) -> None:
+    """One service with a line for each server."""
+    show_status(status)
+    grid = table("server", "address", "weight", "admin", "verdict", "active", "total", "reason")
+    for server in status["services"][0]["servers"]:
+        grid.add_row(
+            escape(server["host"]),
+            f"{server['address']}:{server['port']}",
+            str(server["weight"]),
+            server["admin"],
+            server["verdict"],
+            str(server["sessions"]["active"]),
+            str(server["sessions"]["total"]),
+            escape(server["reason"]),
+        )
+    out.print(grid)
+
+
+def show_plan(plan: Json) -> None:
+    """The impact first, then every change."""
+    touched = [i for i in plan["impact"] if i["effect"] != "none"]
+    if not plan["changes"] and not touched:
+        out.print("Nothing would change.")
+    if touched:
+        grid = table("service", "effect", "live sessions")
+        for i in touched:
+            grid.add_row(escape(i["service"]), _EFFECT[i["effect"]], str(i["sessions"]))
+        out.print(grid)
+    if plan["changes"]:
+        grid = table("engine", "action", "what")
+        for c in plan["changes"]:
+            grid.add_row(c["engine"], c["action"], escape(c["key"]))
+        out.print(grid)
+    if not plan["guard"]["ok"]:
+        out.print(f"[red]■ the guard refuses this plan:[/] it {escape(plan['guard']['reason'])}")
+    show_problems(plan["problems"])
+    out.print(f"base revision {plan['base'] or 'none'} · plan {plan['checksum']}")
+
+
+def show_explanation(found: Json) -> None:
+    """The verdict in a sentence, what to try, and the transcript."""
+    out.print(f"[bold]{escape(found['sentence'])}[/]\n{escape(found['advice'])}")
+    for look in found["checks"]:
+        word = "[green]good[/]" if look["ok"] else "[red]failed[/]"
+        out.print(f"\nlast {word} check · {_when(look['at'])} · {look['kind']} · {look['took_ms']} ms")
+        out.print(f"  sent      {escape(look['sent'])}\n  received  {escape(look['received'])}")
+        out.print(f"  meaning   {escape(look['decoded'])}")
+
+
+def show_history(history: Json) -> None:
+    """The revisions, newest first."""
+    if not history["revisions"]:
+        out.print("No revision yet: apply a document with 'willis apply FILE'.")
+        return
+    grid = table("revision", "state", "when", "author", "reason")
+    for r in history["revisions"]:
+        reason = r["note"] or r["reason"]
+        grid.add_row(str(r["revision"]), r["state"], _when(r["at"]), escape(r["author"]), escape(reason))
+    out.print(grid)
+
+
+def _mode(service: Json) -> str:
+    return (
+        f"L7 {service['forwarding']}" if service["forwarding"] == "proxy" else f"L4 {service['forwarding']}"
+    )
+
+
+def _server(server: Json) -> str:
+    host = escape(server["host"])
+    if server["standing"] == "open":
+        return f"[green]{host}[/]"
+    word = server["admin"] if server["admin"] != "online" else server["verdict"]
+    colour = "red" if server["standing"] == "down" else "yellow"
+    return f"[{colour}]{host}({word})[/]"
+
+
+def _fallback(service: Json) -> str:
+    fallback = service["fallback"]
+    return f" [yellow]→ fallback {escape(fallback['host'])}[/]" if fallback and fallback["in_use"] else ""
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(sep=" ", timespec="seconds")

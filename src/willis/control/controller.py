@@ -1,0 +1,190 @@
+"""The engine's face to the API: change, order, report. It joins store, loop and checks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from willis.config import load
+from willis.control.changes import Changes, Refused
+from willis.control.loop import Loop
+from willis.control.report import advice, sentence, service_row
+from willis.control.store import Revision, Store
+from willis.engines.port import Engine, Traffic
+from willis.health.schedule import Schedule
+from willis.model.check import Check, Target
+from willis.model.config import Config
+from willis.model.status import Admin, Health, Status
+from willis.plan.admin import AdminRefusal, find, left_without, order
+from willis.plan.members import members, target, targets
+from willis.plan.verdict import Result, Track, advance
+
+log = logging.getLogger("willis.control")
+
+
+class Controller:
+    """One node's engine. Made and used in the event loop's thread."""
+
+    def __init__(self, node: str, store: Store, engines: Sequence[Engine]) -> None:
+        self.node = node
+        self.store = store
+        store.settle()
+        config = _running_config(store)
+        status = Status(health=store.health(), admin=store.admin())
+        self._tracks = {t: Track(health=h) for t, h in status.health.items()}
+        self._checks: dict[Target, Check] = {}
+        self.loop = Loop(engines, config, status)
+        self.changes = Changes(store, self.loop)
+        self.schedule = Schedule(self._take_result)
+
+    def start(self) -> None:
+        """Begin to converge and to check."""
+        self.loop.start()
+        self._follow()
+
+    async def close(self) -> None:
+        """Stop looking and acting; traffic goes on."""
+        self.schedule.close()
+        await self.loop.close()
+        self.store.close()
+
+    async def apply(
+        self, document: str, *, author: str, reason: str, force: bool, checksum: str | None
+    ) -> Revision:
+        """Make ``document`` the running revision. Raises Refused."""
+        revision = await self.changes.apply(
+            document, author=author, reason=reason, force=force, checksum=checksum
+        )
+        self._forget_strangers()
+        self._follow()
+        return revision
+
+    def order(self, where: str, state: Admin, *, force: bool) -> tuple[list[str], list[str]]:
+        """Drain, halt or bring online ``HOST`` or ``SERVICE/HOST`` in one act.
+
+        Returns the services it touches and those left without servers. Raises Refused.
+        """
+        config, old = self.loop.config, self.loop.status
+        try:
+            place = find(config, where)
+            new = order(old, place, state)
+        except AdminRefusal as refusal:
+            raise Refused(str(refusal)) from refusal
+        short = left_without(config, old, new)
+        if short and not force:
+            raise Refused(
+                f"{place} is the last server for new connections of {', '.join(short)}; "
+                f"bring another online first, or use --force"
+            )
+        self.store.keep_admin(new.admin)
+        self.loop.learn(new)
+        touched = [place.service] if place.service else [s.name for s in config.services_of(place.host)]
+        return touched, list(short)
+
+    async def status(self, only: str | None = None) -> dict[str, object]:
+        """``status --json``. Raises Refused for an unknown service."""
+        config, status = self.loop.config, self.loop.status
+        if only is not None and config.service(only) is None:
+            raise Refused(f"there is no service {only!r}; see 'willis status'")
+        traffic: dict[tuple[str, str], Traffic] = {}
+        for keeper in self.loop.keepers:
+            traffic |= keeper.traffic
+        running = self.store.running()
+        return {
+            "revision": running.number if running else None,
+            "node": self.node,
+            "role": "active",
+            "site": config.site,
+            "engines": [
+                {"name": k.engine.name, "ok": not k.failed, "sentence": k.sentence} for k in self.loop.keepers
+            ],
+            "services": [
+                service_row(s, status, traffic) for s in config.services if only is None or s.name == only
+            ],
+        }
+
+    def explain(self, service_name: str, host: str) -> dict[str, object]:
+        """``explain --json``. Raises Refused."""
+        service = self.loop.config.service(service_name)
+        if service is None:
+            raise Refused(f"there is no service {service_name!r}; see 'willis status'")
+        found = [m for m in members(service, self.loop.status) if m.server.host == host]
+        if not found:
+            known = ", ".join(s.host for s in service.pool)
+            raise Refused(f"service {service_name} has no real server on host {host!r}; its pool: {known}")
+        member = found[0]
+        track = self._tracks.get(target(service, member.server), Track())
+        looks = [r for r in (track.last_failed, track.last_good) if r is not None]
+        return {
+            "service": service_name,
+            "host": host,
+            "verdict": member.health.verdict.value,
+            "admin": member.admin.value,
+            "sentence": sentence(service, member),
+            "advice": advice(member),
+            "checks": [_look(r) for r in sorted(looks, key=lambda r: -r.at)],
+        }
+
+    def _follow(self) -> None:
+        """Check what the configuration asks for, and nothing else."""
+        self._checks = targets(self.loop.config)
+        self.schedule.set(self._checks)
+        self.loop.wake()
+
+    def _take_result(self, looked_at: Target, result: Result) -> None:
+        check = self._checks.get(looked_at)
+        if check is None:
+            return
+        before = self._tracks.get(looked_at, Track())
+        after = advance(before, result, check, time.time())
+        self._tracks[looked_at] = after
+        if after.health == before.health:
+            return
+        log.info("%s is %s: %s", looked_at, after.health.verdict, after.health.reason)
+        self.store.keep_health(looked_at, after.health)
+        self._learn_health(looked_at, after.health)
+
+    def _learn_health(self, looked_at: Target, health: Health) -> None:
+        status = self.loop.status
+        self.loop.learn(replace(status, health={**status.health, looked_at: health}))
+
+    def _forget_strangers(self) -> None:
+        """Drop administrative states of hosts and services that the document no longer has."""
+        config, status = self.loop.config, self.loop.status
+        known = {}
+        for place, state in status.admin.items():
+            try:
+                known[find(config, str(place))] = state
+            except AdminRefusal:
+                log.info("%s is no longer in the document; its state %s is forgotten", place, state)
+        if len(known) != len(status.admin):
+            self.store.keep_admin(known)
+            self.loop.learn(replace(status, admin=known))
+
+
+def _running_config(store: Store) -> Config:
+    """The last good document, or an empty site."""
+    running = store.running()
+    if running is None:
+        return Config()
+    config = load(running.document).config
+    if config is None:
+        raise Refused(
+            f"revision {running.number} no longer loads in this version of Willis; traffic goes on as it is. "
+            "Run the former version, or apply a corrected document to a new state directory"
+        )
+    return config
+
+
+def _look(result: Result) -> dict[str, object]:
+    return {
+        "at": result.at,
+        "kind": result.kind,
+        "ok": result.ok,
+        "took_ms": round(result.took_ms, 2),
+        "sent": result.sent,
+        "received": result.received,
+        "decoded": result.reason,
+    }

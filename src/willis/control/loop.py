@@ -1,0 +1,151 @@
+"""The loop: compile, observe, diff, apply, for every engine on its own, until nothing differs.
+
+Events (a new document, a verdict, a drain) only wake it; it always recomputes from
+Config and Status, so a lost or doubled event does no harm and drift heals by itself.
+Each engine has a thread and a lock of its own: one that must wait (a proxy between two
+reloads) never delays another's health flips.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from willis.engines.port import Engine, EngineError, Traffic
+from willis.model.config import Config
+from willis.model.status import Status
+from willis.plan.diff import Change, diff
+
+log = logging.getLogger("willis.loop")
+
+_REPEAT_S = 1.0
+"""Seconds between two passes that nobody asked for; they find drift."""
+
+T = TypeVar("T")
+
+
+class Keeper:
+    """Keeps one engine at what Config and Status want."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.sentence = f"{engine.name}: not started"
+        self.failed = False
+        self.traffic: dict[tuple[str, str], Traffic] = {}
+        """Counters as of the last pass."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=engine.name)
+        self.wake = asyncio.Event()
+
+    async def call(self, work: Callable[..., T], *arguments: object) -> T:
+        """Run ``work`` in the engine's own thread, one thing at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def changes(self, config: Config, status: Status) -> tuple[Change, ...]:
+        """What a pass would change now."""
+        return await self.call(self._changes, config, status)
+
+    async def check(self, config: Config, status: Status) -> None:
+        """Ask the engine whether it would take this. Raises EngineError."""
+        await self.call(lambda: self.engine.check(self.engine.compile(config, status)))
+
+    async def converge(self, config: Config, status: Status) -> None:
+        """One pass. Raises EngineError."""
+        await self.call(self._converge, config, status)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self.engine.close()
+
+    def _changes(self, config: Config, status: Status) -> tuple[Change, ...]:
+        want = self.engine.compile(config, status)
+        return diff(self.engine.name, self.engine.observe(), want)
+
+    def _converge(self, config: Config, status: Status) -> None:
+        self.engine.refresh()
+        changes = self._changes(config, status)
+        if changes:
+            self.engine.apply(changes)
+        self.traffic = self.engine.traffic()
+        self._say(_summary(self.engine.name, changes), failed=False)
+
+    def _say(self, sentence: str, *, failed: bool) -> None:
+        if sentence != self.sentence:
+            log.log(logging.ERROR if failed else logging.INFO, "%s", sentence)
+        self.sentence, self.failed = sentence, failed
+
+    def report(self, error: Exception) -> None:
+        """Keep a failed pass as the engine's sentence; the next pass tries again."""
+        self._say(f"{self.engine.name}: {error}", failed=True)
+
+
+class Loop:
+    """Config and Status, and the engines that follow them. Engines stand from inner to outer."""
+
+    def __init__(self, engines: Sequence[Engine], config: Config, status: Status) -> None:
+        self.config = config
+        self.status = status
+        self.keepers = tuple(Keeper(engine) for engine in engines)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to converge in the background."""
+        self._tasks = [asyncio.create_task(self._keep(keeper)) for keeper in self.keepers]
+
+    def wake(self) -> None:
+        """Have every engine look at Config and Status again now."""
+        for keeper in self.keepers:
+            keeper.wake.set()
+
+    def learn(self, status: Status) -> None:
+        """Take a new Status."""
+        self.status = status
+        self.wake()
+
+    async def converge(self) -> None:
+        """One pass of every engine, inner to outer. Raises EngineError at the first that fails."""
+        for keeper in self.keepers:
+            await keeper.converge(self.config, self.status)
+
+    async def adopt(self, config: Config) -> None:
+        """Make ``config`` the one in force, or stay with the old one and raise EngineError."""
+        old, self.config = self.config, config
+        try:
+            await self.converge()
+        except EngineError:
+            self.config = old
+            self.wake()
+            raise
+
+    async def close(self) -> None:
+        """Stop converging and let go of the engines; traffic goes on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for keeper in self.keepers:
+            keeper.close()
+
+    async def _keep(self, keeper: Keeper) -> None:
+        while True:
+            keeper.wake.clear()
+            try:
+                await keeper.converge(self.config, self.status)
+            except EngineError as error:
+                keeper.report(error)
+            except Exception as error:  # noqa: BLE001 - the one broad catch: the loop never dies
+                log.exception("%s: a pass failed unexpectedly", keeper.engine.name)
+                keeper.report(error)
+            try:
+                await asyncio.wait_for(keeper.wake.wait(), _REPEAT_S)
+            except TimeoutError:
+                continue
+
+
+def _summary(engine: str, changes: Sequence[Change]) -> str:
+    if not changes:
+        return f"{engine}: nothing to do"
+    listed = ", ".join(f"{change.action} {change.key}" for change in changes[:4])
+    more = f" and {len(changes) - 4} more" if len(changes) > 4 else ""
+    return f"{engine}: {listed}{more}"

@@ -1,0 +1,82 @@
+"""What Willis tells: status and explanations, as plain data in the shapes that scripts rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from willis.engines.port import Traffic
+from willis.model.config import Config
+from willis.model.service import VirtualService
+from willis.model.status import Status, Verdict
+from willis.plan.members import Member, State, members, state, uses_fallback
+
+_ADVICE = {
+    Verdict.UP: "Nothing to do.",
+    Verdict.BUSY: "The server answers but asks for fewer connections; look at its load.",
+    Verdict.HUNG: "The port is open but the application does not answer; restart the application.",
+    Verdict.DEAD: "Look whether the application runs and listens on this address and port, and whether a "
+    "firewall lies between.",
+    Verdict.MISCONFIGURED: "The server answers but refuses what the check asks; compare their settings.",
+    Verdict.UNKNOWN: "Wait for the first check; if it stays, see the engine's log.",
+}
+
+
+def service_row(
+    service: VirtualService, status: Status, traffic: Mapping[tuple[str, str], Traffic]
+) -> dict[str, object]:
+    """One service of ``status --json``."""
+    pool = members(service, status)
+    counters = [traffic.get((service.name, m.server.host), Traffic()) for m in pool]
+    fallback = service.fallback
+    if fallback is not None:
+        counters.append(traffic.get((service.name, fallback.host), Traffic()))
+    outs = [c.bytes_out for c in counters if c.bytes_out is not None]
+    return {
+        "name": service.name,
+        "vip": str(service.vip),
+        "ports": list(service.ports),
+        "protocol": service.protocol.value,
+        "application": service.application.value,
+        "forwarding": service.forwarding.value,
+        "state": state(pool).value,
+        "fallback": {"host": fallback.host, "in_use": uses_fallback(service, pool)} if fallback else None,
+        "sessions": {"active": sum(c.active for c in counters), "total": sum(c.total for c in counters)},
+        "bytes": {"in": sum(c.bytes_in for c in counters), "out": sum(outs) if outs else None},
+        "servers": [_server_row(service, m, c) for m, c in zip(pool, counters, strict=False)],
+    }
+
+
+def sentence(service: VirtualService, member: Member) -> str:
+    """Why a server takes connections, or does not, in one sentence."""
+    who = f"{member.server.host} in {service.name}"
+    if member.admin.value != "online":
+        return f"{who} is in {member.admin} by an administrator; its check says {member.health.verdict}."
+    verdict = member.health.verdict
+    return f"{who} is {verdict}: {member.health.reason}."
+
+
+def advice(member: Member) -> str:
+    """What to try."""
+    if member.admin.value != "online":
+        return f"Bring it back with 'willis online {member.server.host}'."
+    return _ADVICE[member.health.verdict]
+
+
+def down_services(config: Config, status: Status) -> tuple[str, ...]:
+    """The services that no server of the pool carries."""
+    return tuple(s.name for s in config.services if state(members(s, status)) is State.DOWN)
+
+
+def _server_row(service: VirtualService, member: Member, traffic: Traffic) -> dict[str, object]:
+    server = member.server
+    return {
+        "host": server.host,
+        "address": str(server.address),
+        "port": server.port or service.ports[0],
+        "weight": server.weight,
+        "admin": member.admin.value,
+        "verdict": member.health.verdict.value,
+        "standing": member.standing.value,
+        "reason": member.health.reason,
+        "sessions": {"active": traffic.active, "total": traffic.total},
+    }

@@ -1,0 +1,183 @@
+"""What must survive a restart, in one SQLite file: revisions, administrative states, last verdicts.
+
+A document becomes a revision as *candidate*, and *running* in one transaction only
+after every engine has taken it. Whatever a crash cuts short, the running revision is
+therefore the last good one, and the loop heals the engines towards it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+
+from willis.model.check import CheckKind, Target
+from willis.model.status import Admin, Health, Place, Verdict
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS revision (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest TEXT NOT NULL, document TEXT NOT NULL, at REAL NOT NULL,
+    author TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_running ON revision (state) WHERE state = 'running';
+CREATE TABLE IF NOT EXISTS admin (
+    host TEXT NOT NULL, service TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (host, service)
+);
+CREATE TABLE IF NOT EXISTS health (
+    address TEXT NOT NULL, port INTEGER NOT NULL, kind TEXT NOT NULL,
+    verdict TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL,
+    PRIMARY KEY (address, port, kind)
+);
+"""
+
+
+class StoreError(Exception):
+    """The store cannot be read or written; the text names the file and the remedy."""
+
+
+class Standing(StrEnum):
+    """Where a revision stands: tried now, in force, once in force, or refused by an engine."""
+
+    CANDIDATE = "candidate"
+    RUNNING = "running"
+    FORMER = "former"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One version of the document."""
+
+    number: int
+    digest: str
+    """SHA-256 of the document, hexadecimal."""
+    document: str
+    at: float
+    author: str
+    reason: str
+    state: Standing
+    note: str
+    """Why it was refused; empty else."""
+
+
+def digest(document: str) -> str:
+    """The name of a document's content."""
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+class Store:
+    """The file; one connection, used from one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the store. Raises StoreError."""
+        self._path = path
+        try:
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"cannot use {path}: {error}; check its owner, rights and free space") from error
+
+    def running(self) -> Revision | None:
+        """The revision in force, which is the last good one."""
+        found = self._select("WHERE state = 'running'")
+        return found[0] if found else None
+
+    def revision(self, number: int) -> Revision | None:
+        found = self._select("WHERE number = ?", number)
+        return found[0] if found else None
+
+    def history(self, limit: int = 100) -> list[Revision]:
+        """The newest revisions first."""
+        return self._select("ORDER BY number DESC LIMIT ?", limit)
+
+    def propose(self, document: str, at: float, author: str, reason: str) -> Revision:
+        """Keep ``document`` as candidate."""
+        cursor = self._execute(
+            "INSERT INTO revision (digest, document, at, author, reason, state) VALUES (?, ?, ?, ?, ?, ?)",
+            (digest(document), document, at, author, reason, Standing.CANDIDATE),
+        )
+        found = self.revision(int(cursor.lastrowid or 0))
+        if found is None:
+            raise StoreError(f"{self._path} lost a revision just written; check the disk")
+        return found
+
+    def promote(self, number: int) -> None:
+        """Make the candidate the running revision, whole or not at all."""
+        self._transaction(
+            ("UPDATE revision SET state = 'former' WHERE state = 'running'", ()),
+            ("UPDATE revision SET state = 'running' WHERE number = ?", (number,)),
+        )
+
+    def refuse(self, number: int, note: str) -> None:
+        """Keep why a candidate was not taken."""
+        self._execute("UPDATE revision SET state = 'refused', note = ? WHERE number = ?", (note, number))
+
+    def settle(self) -> None:
+        """At start: candidates that a crash left behind are not in force."""
+        self._execute(
+            "UPDATE revision SET state = 'refused', note = 'the engine stopped while this was applied' "
+            "WHERE state = 'candidate'"
+        )
+
+    def admin(self) -> dict[Place, Admin]:
+        rows = self._execute("SELECT host, service, state FROM admin").fetchall()
+        return {Place(host, service or None): Admin(state) for host, service, state in rows}
+
+    def keep_admin(self, states: Mapping[Place, Admin]) -> None:
+        """Replace all administrative states at once."""
+        rows = [
+            ("INSERT INTO admin VALUES (?, ?, ?)", (p.host, p.service or "", s)) for p, s in states.items()
+        ]
+        self._transaction(("DELETE FROM admin", ()), *rows)
+
+    def health(self) -> dict[Target, Health]:
+        rows = self._execute("SELECT * FROM health").fetchall()
+        return {
+            Target(ip_address(address), port, CheckKind(kind)): Health(Verdict(verdict), reason, since)
+            for address, port, kind, verdict, reason, since in rows
+        }
+
+    def keep_health(self, target: Target, health: Health) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                str(target.address),
+                target.port,
+                target.kind,
+                health.verdict,
+                health.reason,
+                health.since,
+            ),
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _select(self, where: str, *values: object) -> list[Revision]:
+        columns = "number, digest, document, at, author, reason, state, note"
+        rows = self._execute(f"SELECT {columns} FROM revision {where}", values).fetchall()  # noqa: S608
+        return [Revision(*row[:6], Standing(row[6]), row[7]) for row in rows]
+
+    def _execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot use {self._path}: {error}; check free space and rights") from error
+
+    def _transaction(self, *statements: tuple[str, tuple[object, ...]]) -> None:
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            for sql, values in statements:
+                self._execute(sql, values)
+            self._execute("COMMIT")
+        except StoreError:
+            self._db.rollback()
+            raise

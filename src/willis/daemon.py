@@ -1,0 +1,118 @@
+"""``willis engine``: wires everything on one node; the only file that names concrete engines."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import uvicorn
+
+from willis.api.app import build
+from willis.control.changes import Refused
+from willis.control.controller import Controller
+from willis.control.store import Store, StoreError
+from willis.engines.addresses.driver import AddressesEngine
+from willis.engines.ebpf.driver import EbpfEngine
+from willis.engines.haproxy.driver import HaproxyEngine
+from willis.engines.port import Engine, EngineError
+
+log = logging.getLogger("willis.daemon")
+
+
+class Layer4(StrEnum):
+    """Who carries the layer-4 services: the kernel, or HAProxy in TCP mode (the light twin)."""
+
+    EBPF = "ebpf"
+    HAPROXY = "haproxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where one engine keeps its things."""
+
+    run: Path
+    """Sockets and pid files; gone after a reboot."""
+    state: Path
+    """The store and the generated files; kept."""
+    pin: Path
+    """On a bpffs: pinned programs, maps and links."""
+
+
+class StartError(Exception):
+    """The engine cannot start; the text says why and what to do."""
+
+
+def run(node: str, places: Places, layer4: Layer4) -> None:
+    """Serve until SIGTERM or SIGINT. Traffic goes on afterwards. Raises StartError."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("uvicorn.access").disabled = True
+    try:
+        for path in (places.run, places.state):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (places.run / "engine.lock").open("w") as lock:
+            _only_one(lock.fileno(), places.run)
+            asyncio.run(_serve(node, places, layer4))
+    except (OSError, EngineError, StoreError, Refused) as error:
+        raise StartError(str(error)) from error
+
+
+def _only_one(lock: int, place: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StartError(
+            f"another engine already runs with {place}; stop it first or give another --run-dir"
+        ) from None
+
+
+def _engines(places: Places, layer4: Layer4) -> Sequence[Engine]:
+    """Inner to outer: whoever carries traffic stands before the VIPs come up."""
+    if layer4 is Layer4.HAPROXY:
+        return (HaproxyEngine(places.run, places.state, layer4=True, transparent=False),)
+    return (EbpfEngine(places.pin), HaproxyEngine(places.run, places.state), AddressesEngine())
+
+
+async def _serve(node: str, places: Places, layer4: Layer4) -> None:
+    store = Store(places.state / "willis.db")
+    controller = Controller(node, store, _engines(places, layer4))
+    with _listen(places.run / "engine.sock") as listener:
+        config = uvicorn.Config(
+            build(controller),
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=2,
+            h11_max_incomplete_event_size=65536,
+        )
+        server = uvicorn.Server(config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+        controller.start()
+        log.info("engine of node %s is ready on %s", node, places.run / "engine.sock")
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            await controller.close()
+
+
+def _listen(path: Path) -> socket.socket:
+    """The engine's socket, for its owner only. A socket left by a killed engine is replaced."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    listener.listen(128)
+    return listener

@@ -1,0 +1,105 @@
+"""Holds the VIPs on the node's interfaces through rtnetlink.
+
+Our addresses carry the address protocol number ``PROTOCOL`` (IFA_PROTO, Linux 5.18),
+so a restarted daemon knows them again and the administrator's own are never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from willis.engines.addresses.announce import announce
+from willis.engines.addresses.compile import Vip, compile_vips
+from willis.engines.port import EngineError, Traffic
+from willis.model.config import Config
+from willis.model.status import Status
+from willis.plan.diff import Artefacts, Change
+
+PROTOCOL = 0x77
+_IFA_F_NODAD = 0x02
+
+
+class AddressesEngine:
+    """The VIPs of this network namespace."""
+
+    name = "addresses"
+
+    def compile(self, config: Config, status: Status) -> Artefacts:
+        return compile_vips(config, status)
+
+    def observe(self) -> Artefacts:
+        with IPRoute() as route:
+            names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in route.get_links()}
+            ours = [a for a in route.get_addr() if a.get_attr("IFA_PROTO") == PROTOCOL]
+        vips = (Vip(ip_address(_address(a)), names[a["index"]]) for a in ours)
+        return {f"vip/{vip.address}": vip for vip in vips}
+
+    def check(self, want: Artefacts) -> None:
+        """Refuse an interface that this node has not."""
+        with IPRoute() as route:
+            names = {link.get_attr("IFLA_IFNAME") for link in route.get_links()}
+        for vip in want.values():
+            if isinstance(vip, Vip) and vip.interface not in names:
+                raise EngineError(
+                    f"this node has no interface {vip.interface}, which the VIP {vip.address} needs; "
+                    f"it has {', '.join(sorted(names))}: correct 'interfaces' in the document"
+                )
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change.have, Vip):
+                _request("del", change.have)
+            if isinstance(change.want, Vip):
+                _request("add", change.want)
+                _announce(change.want)
+
+    def traffic(self) -> dict[tuple[str, str], Traffic]:
+        return {}
+
+    def refresh(self) -> None:
+        """Nothing ages here."""
+
+    def close(self) -> None:
+        """The kernel keeps the addresses."""
+
+
+def _address(message: Any) -> str:  # noqa: ANN401 - pyroute2 has no types
+    return str(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
+
+
+def _request(command: str, vip: Vip) -> None:
+    """Add or delete one address; what is already so is fine."""
+    try:
+        with IPRoute() as route:
+            route.addr(
+                command,
+                index=route.link_lookup(ifname=vip.interface)[0],
+                address=str(vip.address),
+                prefixlen=vip.address.max_prefixlen,
+                proto=PROTOCOL,
+                flags=_IFA_F_NODAD if vip.address.version == 6 else 0,
+            )
+    except IndexError:
+        if command == "add":
+            raise EngineError(f"interface {vip.interface} is gone, so {vip.address} has no place") from None
+    except NetlinkError as error:
+        settled = {"add": 17, "del": 99}[command]  # EEXIST, EADDRNOTAVAIL
+        if error.code != settled:
+            raise EngineError(f"cannot {command} VIP {vip.address} on {vip.interface}: {error}") from error
+
+
+def _announce(vip: Vip) -> None:
+    with IPRoute() as route:
+        link = route.link("get", ifname=vip.interface)[0]
+    mac = bytes.fromhex(link.get_attr("IFLA_ADDRESS").replace(":", ""))
+    try:
+        announce(vip, mac)
+    except OSError as error:
+        raise EngineError(
+            f"VIP {vip.address} is up on {vip.interface} but could not be announced: {error}"
+        ) from error
