@@ -1,0 +1,82 @@
+"""The loop, with engines that only remember."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.builders import dr, seen, site
+from willis.control.loop import Loop
+from willis.engines.addresses.compile import compile_vips
+from willis.engines.memory import MemoryEngine
+from willis.engines.port import EngineError
+from willis.model.config import Config
+from willis.plan.diff import Change
+
+
+class Stubborn(MemoryEngine):
+    """Refuses whatever mentions ``bad``."""
+
+    bad: str | None = None
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if self.bad and self.bad in change.key:
+                raise EngineError(f"will not take {change.key}")
+            super().apply([change])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def _loop(config: Config) -> tuple[Loop, Stubborn]:
+    engine = Stubborn("memory", compile_vips)
+    return Loop([engine], config, seen(config)), engine
+
+
+def test_it_converges_and_heals_drift_by_itself() -> None:
+    async def story() -> None:
+        loop, engine = _loop(site(dr()))
+        loop.start()
+        await until(lambda: "vip/10.60.0.101" in engine.held)
+        engine.held.clear()
+        await until(lambda: "vip/10.60.0.101" in engine.held)
+        await loop.close()
+
+    asyncio.run(story())
+
+
+def test_a_config_that_an_engine_refuses_leaves_the_old_one() -> None:
+    async def story() -> None:
+        old = site(dr())
+        loop, engine = _loop(old)
+        engine.bad = "10.60.0.102"
+        loop.start()
+        await until(lambda: bool(engine.held))
+        with pytest.raises(EngineError, match=r"will not take vip/10\.60\.0\.102"):
+            await loop.adopt(site(dr(vip=102)))
+        assert loop.config == old
+        await until(lambda: set(engine.held) == {"vip/10.60.0.101"})
+        await loop.close()
+
+    asyncio.run(story())
+
+
+def test_a_failing_pass_is_told_and_tried_again() -> None:
+    async def story() -> None:
+        loop, engine = _loop(site(dr()))
+        engine.bad = "vip"
+        loop.start()
+        keeper = loop.keepers[0]
+        await until(lambda: keeper.failed)
+        assert "will not take" in keeper.sentence
+        engine.bad = None
+        await until(lambda: not keeper.failed and bool(engine.held))
+        await loop.close()
+
+    asyncio.run(story())

@@ -1,0 +1,65 @@
+"""Who takes new connections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.builders import dr, seen, server, site, web
+from willis.model.check import Check
+from willis.model.status import Admin, Place, Status, Verdict
+from willis.plan.members import Standing, State, admin_of, members, state, targets, uses_fallback
+
+
+@pytest.mark.parametrize(
+    ("verdict", "admin", "standing"),
+    [
+        (Verdict.UP, Admin.ONLINE, Standing.OPEN),
+        (Verdict.BUSY, Admin.ONLINE, Standing.OPEN),
+        (Verdict.UNKNOWN, Admin.ONLINE, Standing.DRAIN),
+        (Verdict.MISCONFIGURED, Admin.ONLINE, Standing.DRAIN),
+        (Verdict.DEAD, Admin.ONLINE, Standing.DOWN),
+        (Verdict.HUNG, Admin.ONLINE, Standing.DOWN),
+        (Verdict.UP, Admin.DRAIN, Standing.DRAIN),
+        (Verdict.DEAD, Admin.DRAIN, Standing.DOWN),
+        (Verdict.UP, Admin.HALT, Standing.DOWN),
+    ],
+)
+def test_standing_follows_verdict_and_admin(verdict: Verdict, admin: Admin, standing: Standing) -> None:
+    config = site(dr())
+    status = replace(seen(config, verdict), admin={Place("vna1"): admin})
+    assert members(config.services[0], status)[0].standing is standing
+
+
+def test_the_stricter_of_host_and_service_counts() -> None:
+    status = Status(admin={Place("vna1"): Admin.DRAIN, Place("vna1", "MWL"): Admin.HALT})
+    assert admin_of(status, "MWL", "vna1") is Admin.HALT
+    assert admin_of(status, "DicomRouting", "vna1") is Admin.DRAIN
+    assert admin_of(status, "MWL", "vna2") is Admin.ONLINE
+
+
+def test_services_of_one_host_and_port_share_one_target_with_the_tightest_check() -> None:
+    config = site(
+        dr("A", check=Check(interval_s=5)), dr("B", vip=102, check=Check(interval_s=1)), web(port=11112)
+    )
+    found = targets(config)
+    assert len(found) == 3
+    assert {check.interval_s for check in found.values()} == {1}
+
+
+def test_a_service_is_up_degraded_or_down() -> None:
+    config = site(dr())
+    pools = [
+        members(config.services[0], seen(config, **down))
+        for down in ({}, {"vna1": Verdict.DEAD}, dict.fromkeys(("vna1", "vna2", "vna3"), Verdict.DEAD))
+    ]
+    assert [state(p) for p in pools] == [State.UP, State.DEGRADED, State.DOWN]
+
+
+def test_the_fallback_serves_only_when_no_member_takes_new_connections() -> None:
+    service = dr(pool=(server(1), server(2, weight=0)), fallback=server(4))
+    config = site(service)
+    assert not uses_fallback(service, members(service, seen(config)))
+    assert uses_fallback(service, members(service, seen(config, vna1=Verdict.DEAD)))
+    assert not uses_fallback(replace(service, fallback=None), members(service, Status()))
