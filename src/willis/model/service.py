@@ -20,9 +20,16 @@ Address = IPv4Address | IPv6Address
 
 
 class Forwarding(StrEnum):
-    """How a packet gets from the VIP to the real server."""
+    """How a packet gets from the VIP to the real server.
+
+    ``nat``, ``snat`` and ``tun`` are words of the document that no engine carries yet;
+    a config that was loaded never holds them.
+    """
 
     DR = "dr"
+    NAT = "nat"
+    SNAT = "snat"
+    TUN = "tun"
     PROXY = "proxy"
 
     @property

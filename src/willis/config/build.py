@@ -1,0 +1,133 @@
+"""Values to model: defaults are filled in and names of hosts become real servers.
+
+Where a value was broken and already reported, a harmless stand-in takes its place, so that
+the rules can still judge everything else. Whatever rests on a stand-in is not reported
+(``Fault.rests_on``), and a config with stand-ins never leaves this room.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Any
+
+from willis.config.parse import guess
+from willis.config.problem import Fault, Path, did_you_mean, shown
+from willis.model.check import Check
+from willis.model.config import Config
+from willis.model.node import Attach, Host, Interface
+from willis.model.service import (
+    Address,
+    Application,
+    CookiePersistence,
+    Forwarding,
+    Persistence,
+    Protocol,
+    RealServer,
+    Scheduler,
+    SourcePersistence,
+    VirtualService,
+)
+
+Fields = dict[str, Any]
+
+_NOWHERE: Address = IPv4Address(0)
+_CHECK_FIELDS = {"interval": "interval_s", "timeout": "timeout_s"}
+_PERSISTENCE_FIELDS = {"timeout": "timeout_s", "idle": "idle_s", "life": "life_s"}
+
+
+def build(site: Fields, faults: list[Fault]) -> Config:
+    """The config of a parsed document; unknown hosts go to ``faults``."""
+    hosts = {name: (fields or {}).get("address", _NOWHERE) for name, fields in site.get("hosts", {}).items()}
+    known = hosts if "hosts" in site else None
+    defaults: Fields = site.get("defaults", {})
+    return Config(
+        site=site.get("site", ""),
+        interfaces=tuple(_interface(*item) for item in site.get("interfaces", {}).items()),
+        hosts=tuple(Host(name, address) for name, address in hosts.items()),
+        services=tuple(
+            _Service(name, fields or {}, defaults, known, faults).build()
+            for name, fields in site.get("services", {}).items()
+        ),
+    )
+
+
+def _interface(name: str, fields: Fields | None) -> Interface:
+    fields = fields or {}
+    addresses = tuple(own for own in fields.get("addresses", ()) if own is not None)
+    return Interface(name, addresses, fields.get("attach", Attach.TCX))
+
+
+class _Service:
+    """One service while it is built. ``hosts`` is None where that section could not be read."""
+
+    def __init__(
+        self,
+        name: str,
+        fields: Fields,
+        defaults: Fields,
+        hosts: dict[str, Address] | None,
+        faults: list[Fault],
+    ) -> None:
+        self.name = name
+        self.fields = fields
+        self.defaults = defaults
+        self.hosts = hosts
+        self.faults = faults
+        self.ports = tuple(sorted({p for p in fields.get("ports", ()) if p is not None}))
+        self.forwarding: Forwarding = fields.get("forwarding", Forwarding.DR)
+        self.vip: Address = fields.get("vip", _NOWHERE)
+
+    def build(self) -> VirtualService:
+        fields, defaults = self.fields, self.defaults
+        return VirtualService(
+            name=self.name,
+            vip=self.vip,
+            ports=self.ports,
+            forwarding=self.forwarding,
+            check=self._check(),
+            pool=tuple(self._pool()),
+            protocol=fields.get("protocol", Protocol.TCP),
+            application=fields.get("application", Application.GENERIC),
+            scheduler=fields.get("scheduler") or defaults.get("scheduler") or Scheduler.WLC,
+            persistence=self._persistence(),
+            fallback=self._fallback(),
+        )
+
+    def _check(self) -> Check:
+        merged = {**self.defaults.get("check", {}), **self.fields.get("check", {})}
+        return Check(**{_CHECK_FIELDS.get(key, key): value for key, value in merged.items()})
+
+    def _persistence(self) -> Persistence | None:
+        given = dict(self.fields.get("persistence", {}))
+        kind = given.pop("kind", None)
+        renamed = {_PERSISTENCE_FIELDS.get(key, key): value for key, value in given.items()}
+        if kind == "cookie":
+            return CookiePersistence(**renamed)
+        if kind == "source-ip":
+            return SourcePersistence(**{"mask": self.vip.max_prefixlen, **renamed})
+        return None
+
+    def _pool(self) -> list[RealServer]:
+        path: Path = ("services", self.name, "pool")
+        weight: int = self.defaults.get("weight", 100)
+        return [
+            self._server(item or {}, (*path, i), (item or {}).get("weight", weight))
+            for i, item in enumerate(self.fields.get("pool", ()))
+        ]
+
+    def _fallback(self) -> RealServer | None:
+        given = self.fields.get("fallback")
+        return self._server(given, ("services", self.name, "fallback"), 100) if given else None
+
+    def _server(self, fields: Fields, path: Path, weight: int) -> RealServer:
+        host = fields.get("host", "")
+        if host and self.hosts is not None and host not in self.hosts:
+            what = f"There is no host {shown(host)} in this document."
+            hint = did_you_mean(guess(host, self.hosts, self.faults))
+            remedy = f"{hint}Name one that stands under 'hosts', or add it there."
+            self.faults.append(Fault((*path, "host"), what, remedy))
+        port = fields.get("port")
+        # In DR the port is always the service's own: naming it is no change.
+        if self.forwarding is Forwarding.DR and self.ports == (port,):
+            port = None
+        return RealServer(host, (self.hosts or {}).get(host, _NOWHERE), port, weight)

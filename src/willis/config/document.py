@@ -1,0 +1,223 @@
+"""The site document, described once: every key, what it may be, what it is for.
+
+The parser, the JSON Schema and the manual's reference follow this description.
+"""
+
+from __future__ import annotations
+
+import re
+
+from willis.config.fields import Key, Many, Names, Record, Variant
+from willis.config.scalars import Choice, Duration, Integer, IPAddress, Name, OwnAddress
+from willis.model.check import CheckKind
+from willis.model.node import Attach
+from willis.model.service import Application, Forwarding, Protocol, Scheduler
+
+LATER = (Forwarding.NAT, Forwarding.SNAT, Forwarding.TUN)
+"""Forwarding modes that are understood but not built yet."""
+
+COOKIE = re.compile(r"\A[A-Za-z0-9_-]{1,32}\Z")
+"""What a persistence cookie may be called: part of what RFC 6265 allows, and safe in any generated file."""
+
+_INTERFACE = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,14}\Z")
+"""The kernel holds at most 15 bytes of an interface's name (IFNAMSIZ)."""
+
+INTERFACE_NAME = Name(
+    "interface", _INTERFACE, "1 to 15 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+)
+PORT = Integer(1, 65535)
+HOST_NAME = Name("host")
+
+_CHECK_KEYS = (
+    Key(
+        "kind",
+        Choice(CheckKind),
+        "What is asked: `tcp` connects to the port and leaves before the application sees anything.",
+        default="`tcp`",
+    ),
+    Key("interval", Duration("200ms", "1h"), "Time between two looks.", default="`5s`"),
+    Key("timeout", Duration("100ms", "60s"), "Time until a silent server counts as failed.", default="`2s`"),
+    Key("rise", Integer(1, 100), "Successes in a row that bring a server back.", default="`2`"),
+    Key("fall", Integer(1, 100), "Failures in a row that take a server out.", default="`2`"),
+)
+DEFAULT_CHECK = Record("Check", _CHECK_KEYS)
+CHECK = Record(
+    "Check",
+    (
+        *_CHECK_KEYS,
+        Key("port", PORT, "The port to look at.", default="the real server's own port"),
+    ),
+)
+
+POOL_ITEM = Record(
+    "Real server",
+    (
+        Key("host", HOST_NAME, "A name from `hosts`.", required=True),
+        Key(
+            "port",
+            PORT,
+            "The port on the host. Layer 7 only: DR cannot change the port.",
+            default="the port of the virtual service",
+        ),
+        Key(
+            "weight",
+            Integer(0, 256),
+            "Its share of new connections; 0 takes none.",
+            default="`defaults.weight`",
+        ),
+    ),
+    short="host",
+)
+FALLBACK = Record("Fallback server", POOL_ITEM.keys[:2], short="host")
+
+SOURCE_IP = Record(
+    "Persistence by source address",
+    (
+        Key(
+            "timeout",
+            Duration("1s", "24h", whole=True),
+            "How long a client without a new connection keeps its real server.",
+            default="`5m`",
+        ),
+        Key(
+            "mask",
+            Integer(1, 128),
+            "Prefix of the client's address that counts; less joins neighbours. IPv4: at most 32.",
+            default="the whole address",
+        ),
+    ),
+)
+COOKIE_RECORD = Record(
+    "Persistence by cookie",
+    (
+        Key(
+            "name",
+            Name("cookie", COOKIE, "1 to 32 letters, digits, '_' or '-'"),
+            "The cookie that the proxy inserts.",
+            default="`SERVERID`",
+        ),
+        Key(
+            "idle",
+            Duration("1s", "30d", whole=True),
+            "Time without a request after which the cookie no longer counts.",
+            default="`30m`",
+        ),
+        Key(
+            "life",
+            Duration("1s", "30d", whole=True),
+            "Time after which the cookie no longer counts, used or not.",
+            default="`12h`",
+        ),
+    ),
+)
+PERSISTENCE = Variant("Persistence", "kind", {"source-ip": SOURCE_IP, "cookie": COOKIE_RECORD})
+
+SERVICE = Record(
+    "Virtual service",
+    (
+        Key(
+            "vip",
+            IPAddress(),
+            "The address that clients connect to, in a subnet of one of the interfaces.",
+            required=True,
+        ),
+        Key(
+            "ports",
+            Many("port", PORT, most=64, bare=True),
+            "The port, or a list of ports that share one persistence.",
+            required=True,
+        ),
+        Key(
+            "protocol",
+            Choice(Protocol),
+            "The transport protocol. UDP is carried at layer 4 only.",
+            default="`tcp`",
+        ),
+        Key("application", Choice(Application), "What is spoken inside the connection.", default="`generic`"),
+        Key(
+            "forwarding",
+            Choice(Forwarding, LATER),
+            "`dr` (layer 4, direct routing: the real server answers the client itself) or `proxy` (layer 7).",
+            required=True,
+        ),
+        Key(
+            "scheduler",
+            Choice(Scheduler),
+            "Weighted round robin, weighted least connections, hash of the source, or Maglev hash.",
+            default="`defaults.scheduler`",
+        ),
+        Key("persistence", PERSISTENCE, "What keeps a client on its real server.", default="none"),
+        Key(
+            "check",
+            CHECK,
+            "How the real servers are looked at; each key stands in for that of `defaults.check`.",
+            default="`defaults.check`",
+        ),
+        Key(
+            "fallback", FALLBACK, "Serves when no server of the pool can. It is not checked.", default="none"
+        ),
+        Key(
+            "pool",
+            Many("real server", POOL_ITEM, most=64),
+            "The real servers: names of hosts, or records.",
+            required=True,
+        ),
+    ),
+)
+
+INTERFACE = Record(
+    "Interface",
+    (
+        Key(
+            "addresses",
+            Many("address", OwnAddress(), most=16),
+            "The node's own addresses there, as the operating system gave them.",
+            required=True,
+        ),
+        Key(
+            "attach",
+            Choice(Attach),
+            "Where the layer-4 program sits: `tcx` on any interface, `xdp` natively on a physical one.",
+            default="`tcx`",
+        ),
+    ),
+)
+HOST = Record(
+    "Host", (Key("address", IPAddress(), "The host's own address (RIP).", required=True),), short="address"
+)
+
+DEFAULTS = Record(
+    "Defaults",
+    (
+        Key("scheduler", Choice(Scheduler), "Scheduler of services that name none.", default="`wlc`"),
+        Key("weight", Integer(0, 256), "Weight of real servers that name none.", default="`100`"),
+        Key("check", DEFAULT_CHECK, "Check of services, key by key.", default="the defaults of its keys"),
+    ),
+)
+
+SITE = Record(
+    "Site",
+    (
+        Key("version", Integer(1, 1), "The version of this format.", required=True),
+        Key("site", Name("site"), "The name of the site.", required=True),
+        Key(
+            "interfaces",
+            Names(INTERFACE_NAME, INTERFACE, most=64),
+            "The node's interfaces by name.",
+            required=True,
+        ),
+        Key(
+            "hosts",
+            Names(HOST_NAME, HOST),
+            "The machines behind the node by name: an address, or a record.",
+            required=True,
+        ),
+        Key(
+            "defaults",
+            DEFAULTS,
+            "What stands in where a service is silent.",
+            default="the defaults of its keys",
+        ),
+        Key("services", Names(Name("service"), SERVICE), "The virtual services by name.", required=True),
+    ),
+)

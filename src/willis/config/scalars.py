@@ -1,0 +1,283 @@
+"""The kinds of single values: what may be written, what it means, and what to say otherwise.
+
+Each kind reads the text as it was written and knows its JSON Schema and its words for
+the manual. Every pattern is an allow-list that ends in ``\\Z``, because what is read here
+enters generated files. A value that other YAML readers take for something else (``no``,
+``22:22``, ``010``, ``1e3``) is never guessed at.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface
+from typing import Any, Protocol
+
+from willis.config.problem import did_you_mean, shown, suggestion
+from willis.model.service import NAME, Address
+
+Schema = dict[str, Any]
+
+
+class Unfit(ValueError):
+    """A value that its place cannot take; with what is wrong and what to do."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what} {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+class ScalarKind(Protocol):
+    """What one single value may be."""
+
+    def read(self, text: str, plain: bool) -> object:
+        """The value of ``text``; ``plain`` says that it stood without quotes. Raises ``Unfit``."""
+
+    def schema(self) -> Schema:
+        """The JSON Schema of the value."""
+
+    def words(self) -> str:
+        """What may be written, as the manual says it: ``a whole number, 1 to 65535``."""
+
+
+_TRAPS = tuple(
+    (re.compile(pattern, re.IGNORECASE), meaning)
+    for pattern, meaning in (
+        (r"\A(y|n|yes|no|on|off|true|false)\Z", "a boolean"),
+        (r"\A(~|null|)\Z", "nothing at all"),
+        (r"\A[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z", "a base-60 number"),
+        (r"\A[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([T \t].*)?\Z", "a date"),
+        (r"\A[-+]?0(x[0-9a-f_]+|b[01_]+)\Z", "a hexadecimal or binary number"),
+        (r"\A[-+]?0o?[0-9_]+\Z", "an octal number"),
+        (r"\A([-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)(e[-+]?[0-9]+)?|[-+]?\.inf|\.nan)\Z", "a number"),
+    )
+)
+
+
+def taken_for(text: str) -> str | None:
+    """What some YAML reader takes the unquoted ``text`` for, if not for text (YAML 1.1 or 1.2)."""
+    return next((meaning for pattern, meaning in _TRAPS if pattern.match(text)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An id: it may stand in a generated file as it is."""
+
+    of: str
+    """What it names: ``host``."""
+    pattern: re.Pattern[str] = NAME
+    allowed: str = "1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+
+    def read(self, text: str, plain: bool) -> str:
+        trap = taken_for(text) if plain else None
+        if trap == "nothing at all":
+            raise Unfit(f"The name of the {self.of} is missing.", f"Write one: {self.allowed}.")
+        if trap is not None:
+            what = f"{shown(text)} without quotes is {trap} to YAML, not the name of a {self.of}."
+            raise Unfit(what, f'Choose another name, or write it in quotes: "{text}".')
+        if not self.pattern.match(text):
+            raise Unfit(f"{shown(text)} cannot name a {self.of}.", f"Use {self.allowed}.")
+        return text
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": self.pattern.pattern.replace(r"\A", "^").replace(r"\Z", "$")}
+
+    def words(self) -> str:
+        return f"a name: {self.allowed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number in decimal digits."""
+
+    low: int
+    high: int
+
+    def read(self, text: str, plain: bool) -> int:
+        digits = re.match(r"\A-?(0|[1-9][0-9]*)\Z", text)
+        if digits and not plain:
+            raise Unfit(f'"{shown(text)[1:-1]}" in quotes is text, not a number.', "Remove the quotes.")
+        if not digits:
+            trap = taken_for(text)
+            also = f" (to YAML it is {trap})" if trap else ""
+            raise Unfit(
+                f"{shown(text)} is not a whole number{also}.", f"Write {self.words()}, in plain digits."
+            )
+        # The length is looked at first: converting a million digits would take seconds.
+        if len(text) > 12 or not self.low <= int(text) <= self.high:
+            raise Unfit(f"{shown(text)[1:-1]} is out of range.", f"Use {self._range()}.")
+        return int(text)
+
+    def _range(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+
+    def schema(self) -> Schema:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+    def words(self) -> str:
+        return f"a whole number, {self._range()}"
+
+
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A whole number with a unit. The value is in seconds: a float, or an int where ``whole``."""
+
+    low: str
+    high: str
+    whole: bool = False
+
+    def read(self, text: str, plain: bool) -> float | int:
+        ms = _milliseconds(text)
+        if ms is None:
+            raise Unfit(f"{shown(text)} is not a duration{_reason(text)}.", f"Write {self.words()}.")
+        if not (_milliseconds(self.low) or 0) <= ms <= (_milliseconds(self.high) or 0):
+            raise Unfit(f"{text} is out of range.", f"Use {self.low} to {self.high}.")
+        if not self.whole:
+            return ms / 1000
+        if ms % 1000:
+            raise Unfit(f"{text} is not a whole number of seconds.", "Round it to seconds.")
+        return ms // 1000
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h|d)$"}
+
+    def words(self) -> str:
+        return f"a duration, {self.low} to {self.high} (units ms, s, m, h, d)"
+
+
+def _milliseconds(text: str) -> int | None:
+    match = re.match(r"\A([0-9]{1,9})(ms|s|m|h|d)\Z", text)
+    return int(match[1]) * _UNITS_MS[match[2]] if match else None
+
+
+def _reason(text: str) -> str:
+    if re.match(r"\A[0-9]{1,9}\Z", text):
+        return ": it has no unit"
+    if re.match(r"\A[0-9]{1,9}(\.[0-9]+)(ms|s|m|h|d)\Z", text):
+        return ": it has a fraction, and a smaller unit avoids that"
+    trap = taken_for(text)
+    return f" (to YAML it is {trap})" if trap else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One word of a few."""
+
+    of: type[StrEnum]
+    later: tuple[StrEnum, ...] = ()
+    """Words that are understood but belong to a later version; a rule refuses them with that reason."""
+
+    def read(self, text: str, plain: bool) -> StrEnum:
+        try:
+            return self.of(text)
+        except ValueError:
+            hint = did_you_mean(suggestion(text, self._now()))
+            trap = taken_for(text) if plain else None
+            also = f" (to YAML it is {trap})" if trap else ""
+            raise Unfit(
+                f"{shown(text)} is not one of the words known here{also}.", f"{hint}Write {self.words()}."
+            ) from None
+
+    def _now(self) -> list[str]:
+        return [str(word) for word in self.of if word not in self.later]
+
+    def schema(self) -> Schema:
+        return {"type": "string", "enum": self._now()}
+
+    def words(self) -> str:
+        *most, last = self._now()
+        return f"{', '.join(most)} or {last}" if most else last
+
+
+@dataclass(frozen=True, slots=True)
+class IPAddress:
+    """The address of one machine, IPv4 or IPv6, without prefix, port or zone."""
+
+    def read(self, text: str, plain: bool) -> Address:
+        try:
+            # A zone ("fe80::1%eth0") is free text to ipaddress, and no VIP or RIP needs one.
+            address = ip_address(text if "%" not in text else "")
+        except ValueError:
+            raise Unfit(
+                f"{shown(text)} is not an IP address{_address_reason(text)}.", "Write one such as 10.60.0.11."
+            ) from None
+        kind = _special(address)
+        if kind:
+            raise Unfit(
+                f"{address} is {kind}, which no machine can have as its own.", "Write a unicast address."
+            )
+        return address
+
+    def schema(self) -> Schema:
+        return {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+
+    def words(self) -> str:
+        return "an IPv4 or IPv6 address"
+
+
+def _address_reason(text: str) -> str:
+    if "/" in text:
+        return ": it has a prefix length"
+    if re.match(r"\A[0-9.]+:[0-9]+\Z", text):
+        return ": it has a port"
+    if re.search(r"(\A|\.)0[0-9]", text):
+        return ": a part begins with 0, which some programs read as octal"
+    trap = taken_for(text)
+    return f" (to YAML it is {trap})" if trap else ""
+
+
+def _special(address: Address) -> str | None:
+    if address.is_unspecified:
+        return "the unspecified address"
+    if address.is_multicast:
+        return "a multicast address"
+    if isinstance(address, IPv4Address):
+        return "a reserved address" if address.is_reserved else None
+    return "an IPv4 address in IPv6 clothing" if address.ipv4_mapped is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddress:
+    """An address of an interface with its subnet's prefix length."""
+
+    def read(self, text: str, plain: bool) -> IPv4Interface | IPv6Interface:
+        match = re.match(r"\A([^/%]+)/([0-9]{1,3})\Z", text)
+        if match is None:
+            raise Unfit(
+                f"{shown(text)} is not an address with a prefix length.", "Write one such as 10.60.0.2/24."
+            )
+        address = IPAddress().read(match[1], plain)
+        try:
+            own = ip_interface(text)
+        except ValueError:
+            most = address.max_prefixlen
+            raise Unfit(f"/{match[2]} is no prefix length of {address}.", f"Use /1 to /{most}.") from None
+        if own.network.prefixlen == 0:
+            raise Unfit(
+                f"{own} would put every address into this subnet.", "Write the subnet's prefix length."
+            )
+        if is_edge(address, own):
+            raise Unfit(
+                f"{address} is the first or last of its subnet {own.network}.",
+                "Write the node's address in it.",
+            )
+        return own
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$"}
+
+    def words(self) -> str:
+        return "an address with its prefix length, such as 10.60.0.2/24"
+
+
+def is_edge(address: Address, own: IPv4Interface | IPv6Interface) -> bool:
+    """Whether ``address`` is the network or broadcast address of an IPv4 subnet (RFC 3021: not in a /31)."""
+    network = own.network
+    if network.version == 6 or network.prefixlen >= 31:
+        return False
+    return address in (network.network_address, network.broadcast_address)

@@ -1,0 +1,196 @@
+"""Config to text: a document as a careful person would write it.
+
+What most services share stands once under ``defaults``; what is the document's default
+anyway is left out. The same config always gives the same text, and ``load`` gives the
+config back. Only typed values are written, so no text can leave its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from willis.config.scalars import taken_for
+from willis.model.check import Check
+from willis.model.config import Config
+from willis.model.node import Attach, Interface
+from willis.model.service import (
+    Application,
+    CookiePersistence,
+    Persistence,
+    Protocol,
+    RealServer,
+    Scheduler,
+    VirtualService,
+)
+
+_T = TypeVar("_T")
+
+_WIDTH = 100
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+
+
+def write(config: Config, notes: Mapping[str, str] | None = None) -> str:
+    """The document of a config. Times are written to the millisecond.
+
+    ``notes`` become comments: by path as problems spell it (``services.MWL``), and
+    ``document`` for the top. Their text must not come from people; it is kept on its lines.
+    """
+    return "\n".join(_Writer(config, notes or {}).lines()) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What most services and real servers share."""
+
+    scheduler: Scheduler
+    weight: int
+    check: Check
+
+
+class _Writer:
+    def __init__(self, config: Config, notes: Mapping[str, str]) -> None:
+        self.config = config
+        self.notes = notes
+        self.defaults = _defaults(config.services)
+
+    def lines(self) -> Iterator[str]:
+        yield from self._note("document", "")
+        yield "version: 1"
+        yield f"site: {_token(self.config.site)}"
+        yield from self._section("interfaces", self.config.interfaces, self._interfaces())
+        yield from self._section("hosts", self.config.hosts, self._hosts())
+        if self.config.services:
+            yield from ("", *self._note("defaults", ""), "defaults:", *self._default_lines())
+        yield from self._section("services", self.config.services, self._services())
+
+    def _section(self, name: str, items: tuple[object, ...], lines: Iterator[str]) -> Iterator[str]:
+        yield ""
+        yield from self._note(name, "")
+        yield f"{name}:" if items else f"{name}: {{}}"
+        yield from lines
+
+    def _interfaces(self) -> Iterator[str]:
+        for interface in self.config.interfaces:
+            yield from self._note(f"interfaces.{interface.name}", "  ")
+            yield f"  {_token(interface.name)}:"
+            yield from (f"    {line}" for line in _interface(interface))
+
+    def _hosts(self) -> Iterator[str]:
+        for host in self.config.hosts:
+            yield from self._note(f"hosts.{host.name}", "  ")
+            yield f"  {_token(host.name)}: {_token(host.address)}"
+
+    def _default_lines(self) -> Iterator[str]:
+        yield f"  scheduler: {self.defaults.scheduler}"
+        yield f"  weight: {self.defaults.weight}"
+        yield f"  check: {_flow(_check(self.defaults.check))}"
+
+    def _services(self) -> Iterator[str]:
+        for index, service in enumerate(self.config.services):
+            if index:
+                yield ""
+            yield from self._note(f"services.{service.name}", "  ")
+            yield f"  {_token(service.name)}:"
+            yield from (f"    {line}" for line in self._service(service))
+
+    def _service(self, service: VirtualService) -> Iterator[str]:
+        yield f"vip: {_token(service.vip)}"
+        yield f"ports: {service.ports[0] if len(service.ports) == 1 else _list(map(str, service.ports))}"
+        if service.protocol is not Protocol.TCP:
+            yield f"protocol: {service.protocol}"
+        if service.application is not Application.GENERIC:
+            yield f"application: {service.application}"
+        yield f"forwarding: {service.forwarding}"
+        if service.scheduler is not self.defaults.scheduler:
+            yield f"scheduler: {service.scheduler}"
+        if service.persistence is not None:
+            yield f"persistence: {_flow(_persistence(service.persistence, service.vip.max_prefixlen))}"
+        common = _check(self.defaults.check)
+        own = {key: value for key, value in _check(service.check).items() if common.get(key) != value}
+        if own:
+            yield f"check: {_flow(own)}"
+        if service.fallback is not None:
+            yield f"fallback: {_server(service.fallback, service.fallback.weight)}"
+        servers = [_server(server, self.defaults.weight) for server in service.pool]
+        one_line = f"pool: {_list(servers)}"
+        yield from [one_line] if len(one_line) <= _WIDTH else ["pool:", *(f"  - {s}" for s in servers)]
+
+    def _note(self, path: str, indent: str) -> Iterator[str]:
+        for line in self.notes.get(path, "").splitlines():
+            yield f"{indent}# {line}".rstrip()
+
+
+def _defaults(services: tuple[VirtualService, ...]) -> _Defaults:
+    weights = (server.weight for service in services for server in service.pool)
+    return _Defaults(
+        scheduler=_commonest((s.scheduler for s in services), Scheduler.WLC),
+        weight=_commonest(weights, 100),
+        check=_commonest((replace(s.check, port=None) for s in services), Check()),
+    )
+
+
+def _commonest(values: Iterable[_T], otherwise: _T) -> _T:
+    most = Counter(values).most_common(1)
+    return most[0][0] if most else otherwise
+
+
+def _interface(interface: Interface) -> Iterator[str]:
+    yield f"addresses: {_list(map(_token, interface.addresses))}"
+    if interface.attach is not Attach.TCX:
+        yield f"attach: {interface.attach}"
+
+
+def _check(check: Check) -> dict[str, str]:
+    written = {
+        "kind": str(check.kind),
+        "interval": _duration(check.interval_s),
+        "timeout": _duration(check.timeout_s),
+        "rise": str(check.rise),
+        "fall": str(check.fall),
+    }
+    return written if check.port is None else {**written, "port": str(check.port)}
+
+
+def _persistence(persistence: Persistence, whole_address: int) -> dict[str, str]:
+    if isinstance(persistence, CookiePersistence):
+        return {
+            "kind": "cookie",
+            "name": _token(persistence.name),
+            "idle": _duration(persistence.idle_s),
+            "life": _duration(persistence.life_s),
+        }
+    written = {"kind": "source-ip", "timeout": _duration(persistence.timeout_s)}
+    return written if persistence.mask == whole_address else {**written, "mask": str(persistence.mask)}
+
+
+def _server(server: RealServer, usual_weight: int) -> str:
+    host = _token(server.host)
+    more = {}
+    if server.port is not None:
+        more["port"] = str(server.port)
+    if server.weight != usual_weight:
+        more["weight"] = str(server.weight)
+    return _flow({"host": host, **more}) if more else host
+
+
+def _duration(seconds: float) -> str:
+    ms = round(seconds * 1000)
+    unit, size = next((unit, size) for unit, size in _UNITS if ms % size == 0)
+    return f"{ms // size}{unit}"
+
+
+def _token(value: object) -> str:
+    """A name or address; in quotes where YAML would take it for something else."""
+    text = str(value)
+    return f'"{text}"' if ":" in text or text.startswith("-") or taken_for(text) else text
+
+
+def _flow(record: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in record.items()) + "}"
+
+
+def _list(items: Iterable[str]) -> str:
+    return f"[{', '.join(items)}]"
