@@ -1,0 +1,66 @@
+"""From what a user asks for to a running twin: which document, which kind, and why that kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from willis.lab import build, probe, source, twin
+from willis.lab.errors import LabError
+from willis.lab.twin import Twin
+
+Say = Callable[[str], None]
+
+_EXTRAS = ("orthanc",)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the user wants."""
+
+    name: str
+    source: str
+    servers: int | None = None
+    extras: tuple[str, ...] = ()
+    light: bool = False
+    """Even where a full twin could be built; ``WILLIS_TWIN=light`` means the same."""
+
+
+def make(order: Order, say: Say) -> Twin:
+    """Build the twin. Where the machine cannot carry a full one, say why and build the light one.
+
+    Raises LabError.
+    """
+    unknown = [extra for extra in order.extras if extra not in _EXTRAS]
+    if unknown:
+        raise LabError(f"--with {unknown[0]} is not known; there is: {', '.join(_EXTRAS)}.")
+    lacking = probe.missing_for_any()
+    if lacking:
+        raise LabError(f"No twin can be built here. Missing: {'; '.join(lacking)}.")
+    light = _is_light(order, say)
+    document = source.document(order.source, order.servers)
+    if light:
+        document = source.on_loopback(document)
+    planned = twin.plan(order.name, document, light=light, orthanc="orthanc" in order.extras)
+    say(f"building the {'light twin' if light else 'twin'} {order.name!r}: {_summary(planned)}")
+    build.up(planned)
+    return planned
+
+
+def _is_light(order: Order, say: Say) -> bool:
+    if order.light or os.environ.get("WILLIS_TWIN") == "light":
+        return True
+    lacking = probe.missing_for_full()
+    if not lacking:
+        return False
+    say("This machine cannot carry the full twin. Missing:")
+    for reason in lacking:
+        say(f"  - {reason}")
+    say("Running the light twin instead: hosts on loopback addresses, layer 4 carried by HAProxy.")
+    return True
+
+
+def _summary(planned: Twin) -> str:
+    hosts, services = len(planned.blueprint.servers), len(planned.config.services)
+    return f"site {planned.config.site}, {hosts} imaging hosts, {services} services"

@@ -1,0 +1,68 @@
+"""Where a twin's document comes from: a template, a file, and what the twin changes in it."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from willis.config import load
+from willis.lab import loopback, scale
+from willis.lab.errors import LabError
+
+
+def document(source: str, servers: int | None = None) -> str:
+    """The text of a document file, or of a template rendered with its example answers.
+
+    ``servers`` asks for that many hosts. Raises LabError.
+    """
+    text = _file(Path(source)) if _is_file(source) else _template(source)
+    if servers is None:
+        return text
+    return _dump(scale.scaled(_tree(text), servers))
+
+
+def on_loopback(text: str) -> str:
+    """The document moved to loopback addresses, a network drawn at random. Raises LabError."""
+    site = random.choice(loopback.SITES)  # noqa: S311 - two twins must differ, nobody must not guess
+    return _dump(loopback.moved(_tree(text), site))
+
+
+def _is_file(source: str) -> bool:
+    path = Path(source)
+    return path.suffix in (".yaml", ".yml") or path.exists() or len(path.parts) > 1
+
+
+def _file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(f"The document {path} cannot be read: {error}.") from error
+
+
+def _template(name: str) -> str:
+    argv = [sys.executable, "-m", "willis", "template", "render", name]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(
+            f"There is neither a file {name!r} nor a template that renders: {done.stderr.strip()} "
+            "See 'willis template list'."
+        )
+    return done.stdout
+
+
+def _tree(text: str) -> loopback.Tree:
+    """The document as plain data, once it is known to be sound."""
+    loaded = load(text)
+    if loaded.config is None:
+        lines = "\n".join(f"  {problem}" for problem in loaded.problems)
+        raise LabError(f"The document has errors, so no twin can be made of it:\n{lines}")
+    tree: loopback.Tree = yaml.safe_load(text)
+    return tree
+
+
+def _dump(tree: loopback.Tree) -> str:
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
