@@ -126,7 +126,7 @@ def _problem(problem: Problem) -> Json:
     return {
         "path": problem.path,
         "line": problem.line,
-        "severity": problem.severity,
+        "severity": problem.severity.value,
         "what": problem.what,
         "remedy": problem.remedy,
     }

@@ -72,16 +72,7 @@ def _print(answer: Json, as_json: bool, people: Callable[[Json], None]) -> None:
 def validate(file: File, as_json: AsJson = False) -> None:
     """List all problems of a document, each with its line and what to do. Needs no engine."""
     loaded = load(_read(file))
-    problems: list[Json] = [
-        {
-            "path": p.path,
-            "line": p.line,
-            "severity": p.severity,
-            "what": p.what,
-            "remedy": p.remedy,
-        }
-        for p in loaded.problems
-    ]
+    problems = [show.problem(p) for p in loaded.problems]
     ok = loaded.config is not None
     if as_json:
         show.as_json({"ok": ok, "problems": problems})
@@ -183,7 +174,9 @@ def history(
             _print(engine.get("/history"), as_json, show.show_history)
         else:
             answer = engine.get(f"/revisions/{revision}")
-            _print(answer, as_json, lambda a: show.out.print(a["document"], markup=False, end=""))
+            _print(
+                answer, as_json, lambda a: show.out.print(a["document"], markup=False, end="", soft_wrap=True)
+            )
 
 
 def _order(ctx: typer.Context, state: str, where: str, force: bool, as_json: bool) -> None:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from willis.config import Problem
+
 Json = dict[str, Any]
 
 out = Console(highlight=False)
@@ -36,6 +38,17 @@ def table(*columns: str) -> Table:
     for column in columns:
         grid.add_column(column, overflow="fold")
     return grid
+
+
+def problem(found: Problem) -> Json:
+    """A problem in the shape that scripts rely on."""
+    return {
+        "path": found.path,
+        "line": found.line,
+        "severity": str(found.severity),
+        "what": found.what,
+        "remedy": found.remedy,
+    }
 
 
 def note(text: str) -> None:

@@ -1,0 +1,23 @@
+"""Lab tests send real packets; where this machine cannot build a twin they skip with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.drill import DRILLS, Drill
+
+
+@pytest.fixture(scope="module")
+def canon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """The Canon deployment, up and untouched."""
+    with Drill.of("canon", tmp_path_factory.mktemp("canon")) as drill:
+        yield drill
+
+
+@pytest.fixture(scope="module")
+def echoes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """Small layer-4 services whose servers say their names: one for each question about scheduling."""
+    with Drill.of(str(DRILLS / "echoes.yaml"), tmp_path_factory.mktemp("echoes")) as drill:
+        yield drill

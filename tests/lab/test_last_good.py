@@ -1,0 +1,85 @@
+"""Whatever goes wrong with a change, the last good configuration carries traffic."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.drill import CLIENT, ROOT, WILLIS, Drill, wait_until
+
+pytestmark = pytest.mark.lab
+
+VIP = "10.61.0.101"
+
+
+def test_a_broken_document_changes_nothing_and_names_every_problem(echoes: Drill) -> None:
+    before = echoes.status()["revision"]
+    broken = echoes.document().replace("ports: 7001", "ports: 70010").replace("pool: [s1]", "pool: [s9]")
+    answer = echoes.apply(broken, check=False)
+    assert "exit 1" in answer
+    assert "70010" in answer
+    assert "s9" in answer
+    assert echoes.status()["revision"] == before
+    assert sum(echoes.answers("client1", "once", VIP, "7001", "3").values()) == 3
+
+
+def test_an_interface_that_the_node_lacks_is_refused_by_the_engine(echoes: Drill) -> None:
+    before = echoes.status()["revision"]
+    answer = echoes.apply(echoes.document().replace("eth0:", "eth7:"), check=False)
+    assert "eth7" in answer
+    assert "exit 1" in answer
+    assert echoes.status()["revision"] == before
+    assert sum(echoes.answers("client1", "once", VIP, "7001", "3").values()) == 3
+
+
+def test_an_apply_cut_by_kill_9_at_any_point_leaves_old_or_new_whole(echoes: Drill) -> None:
+    old = echoes.document()
+    new = old.replace("ports: 7001", "ports: [7001, 7011]").replace("weight: 30", "weight: 40")
+    seconds = 60
+    talker = echoes.start("client1", sys.executable, str(CLIENT), "talk", VIP, "7001", str(seconds))
+    try:
+        for step in range(8):
+            _cut_apply(echoes, new if step % 2 == 0 else old, delay_s=step * 0.06)
+            _whole(echoes, old, new)
+        assert talker.poll() is None, talker.communicate()[0]
+    finally:
+        talker.kill()
+        echoes.apply(old)
+
+
+def _cut_apply(drill: Drill, document: str, delay_s: float) -> None:
+    """Apply, and kill the engine that long after the request was sent."""
+    candidate = Path(drill.base) / "candidate.yaml"
+    candidate.write_text(document)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "WILLIS_SOCKET": str(drill.base / drill.name / "lb1/run/engine.sock"),
+    }
+    apply = subprocess.Popen(
+        [*WILLIS, "apply", str(candidate)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(0.6 + delay_s)
+    drill.lab("kill", "lb1", "engine")
+    apply.wait(60)
+    drill.lab("restore", "lb1", "engine")
+
+
+def _whole(drill: Drill, old: str, new: str) -> None:
+    """The running document is one of the two, and no engine differs from it."""
+    wait_until(lambda: all(e["ok"] for e in drill.status()["engines"]), "every engine converged")
+    running = drill.document()
+    assert running in (old, new)
+    candidate = Path(drill.base) / "running.yaml"
+    candidate.write_text(running)
+    wait_until(
+        lambda: '"changes": []' in drill.willis("plan", str(candidate), "--json"), "nothing is half-applied"
+    )
+    assert sum(drill.answers("client1", "once", VIP, "7001", "3").values()) == 3
