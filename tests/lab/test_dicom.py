@@ -1,0 +1,121 @@
+"""Real associations: the 500-slice CT survives all that may happen around it, and a drain lets it finish."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.lab.drill import Drill, wait_until
+from willis.lab import data
+
+pytestmark = pytest.mark.lab
+
+VIP, PORT = "10.60.0.101", "11112"
+SLICES = 500
+
+
+def _stored(drill: Drill, since: int) -> list[dict[str, str]]:
+    return drill.ledger("DicomRouting", what="C-STORE")[since:]
+
+
+def _study(tmp_path: Path, files: list[Path]) -> Path:
+    """The files in one folder, for storescu +sd."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for file in files:
+        (folder / file.name).symlink_to(file)
+    return folder
+
+
+def test_the_ct_arrives_whole_while_a_server_dies_documents_change_and_the_engine_is_killed(
+    canon: Drill, tmp_path: Path
+) -> None:
+    files = data.ct(SLICES)
+    before = len(_stored(canon, 0))
+    document = canon.document()
+    sender = canon.start("client1", "storescu", "+sd", VIP, PORT, str(_study(tmp_path, files)))
+    try:
+        wait_until(lambda: len(_stored(canon, before)) > 5, "the first slices arrived")
+        home = _stored(canon, before)[0]["host"]
+        other = next(host for host in ("vna1", "vna2", "vna3") if host != home)
+        canon.lab("kill", other)
+        for number in range(10):
+            canon.apply(_changed(document, number))
+        canon.lab("kill", "lb1", "engine")
+        canon.lab("restore", "lb1", "engine")
+        canon.lab("restore", other)
+        assert len(_stored(canon, before)) < SLICES or sender.poll() == 0
+        output, _ = sender.communicate(timeout=240)
+        assert sender.returncode == 0, output
+    finally:
+        sender.kill()
+        canon.apply(document)
+    stored = _stored(canon, before)
+    assert {entry["host"] for entry in stored} == {home}
+    assert Counter(entry["digest"] for entry in stored) == Counter(map(data.digest, files))
+    wait_until(lambda: canon.verdicts("DicomRouting")[other] == "up", f"{other} is back")
+
+
+def test_a_drained_host_finishes_its_association_and_new_clients_go_elsewhere(
+    canon: Drill, tmp_path: Path
+) -> None:
+    files = data.ct(SLICES)[:200]
+    before = len(_stored(canon, 0))
+    sender = canon.start("client1", "storescu", "+sd", VIP, PORT, str(_study(tmp_path, files)))
+    try:
+        wait_until(lambda: len(_stored(canon, before)) > 2, "the association runs")
+        home = _stored(canon, before)[0]["host"]
+        canon.willis("drain", home)
+        wait_until(lambda: canon.servers("DicomRouting")[home]["standing"] == "drain", f"{home} drains")
+        echoes = len(canon.ledger("DicomRouting", what="C-ECHO"))
+        for client in ("client1", "client2") * 4:
+            canon.run(client, "echoscu", VIP, PORT)
+        answered = {e["host"] for e in canon.ledger("DicomRouting", what="C-ECHO")[echoes:]}
+        assert answered
+        assert home not in answered
+        output, _ = sender.communicate(timeout=240)
+        assert sender.returncode == 0, output
+        assert {entry["host"] for entry in _stored(canon, before)} == {home}
+        wait_until(lambda: canon.active("DicomRouting")[home] == 0, "nothing is left on the drained host")
+        canon.willis("halt", home)
+        canon.run("client1", "echoscu", VIP, PORT)
+    finally:
+        sender.kill()
+        canon.willis("online", home)
+    assert {s["admin"] for s in canon.servers("VitreaRead").values()} == {"online"}
+
+
+def test_a_drain_that_leaves_a_service_without_servers_is_refused(canon: Drill) -> None:
+    canon.willis("drain", "vna1")
+    canon.willis("drain", "vna2")
+    try:
+        refusal = canon.willis("drain", "vna3", check=False)
+        assert "exit 1" in refusal
+        assert "last server" in refusal
+        assert canon.servers("VitreaRead")["vna3"]["admin"] == "online"
+        assert canon.servers("DicomRouting")["vna3"]["admin"] == "online"
+    finally:
+        canon.willis("online", "vna1")
+        canon.willis("online", "vna2")
+
+
+def test_drains_survive_a_restart_of_the_engine_and_an_apply(canon: Drill) -> None:
+    document = canon.document()
+    canon.willis("drain", "vna1")
+    try:
+        canon.lab("kill", "lb1", "engine")
+        canon.lab("restore", "lb1", "engine")
+        canon.apply(_changed(document, 3))
+        for service in ("DicomRouting", "VitreaRead"):
+            assert canon.servers(service)["vna1"]["admin"] == "drain"
+    finally:
+        canon.willis("online", "vna1")
+        canon.apply(document)
+
+
+def _changed(document: str, number: int) -> str:
+    changed = document.replace("timeout: 5m", f"timeout: {301 + number}s", 1)
+    assert changed != document
+    return changed
