@@ -158,6 +158,42 @@ def plug(machine: Machine, name: Name = DEFAULT_NAME, as_json: AsJson = False) -
         _done(machine, "plugged in", [], as_json)
 
 
+@app.command()
+def traffic(name: Name = DEFAULT_NAME, as_json: AsJson = False) -> None:
+    """Send real traffic through every service and show what the hosts' ledgers prove."""
+    from willis.lab import demo
+    from willis.lab import traffic as real
+
+    with _refusing():
+        twin = _load(name)
+        if as_json:
+            rows = real.send(twin)
+            ok = all(row.ok for row in rows)
+            _answer({"ok": ok, "rows": [row.as_json() for row in rows]}, True, str)
+        else:
+            ok = demo.report(twin, _out, _say)
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command()
+def demo(
+    source: Source = "canon",
+    servers: Servers = None,
+    name: Name = DEFAULT_NAME,
+    with_: With = None,
+    light: Light = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 0 or 1 and leave nothing behind")] = False,
+) -> None:
+    """Build the twin, send real traffic, print the evidence, and stay up until Ctrl-C."""
+    from willis.lab import demo as real
+    from willis.lab import make
+
+    with _refusing():
+        order = make.Order(name, source, servers, tuple(with_ or ()), light)
+        code = real.run_demo(order, check=check, out=_out, say=_say)
+    raise typer.Exit(code)
+
+
 def _load(name: str) -> Twin:
     from willis.lab.twin import load
 

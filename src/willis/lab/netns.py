@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from willis.lab.blueprint import NET, Blueprint, Lan, Machine, Wire
@@ -41,7 +42,9 @@ def inodes(twin: str) -> dict[int, str]:
 
 def build(twin: str, blueprint: Blueprint) -> None:
     """Create all machines and wires. Raises LabError; what was made stays for ``remove``."""
-    _run(["ip", "-batch", "-"], [f"netns add {label(twin, name)}" for name in _names(blueprint)])
+    _RUN.mkdir(mode=0o755, exist_ok=True)
+    for name in (NET, *(machine.name for machine in blueprint.machines)):
+        _create(_RUN / label(twin, name))
     _batch(twin, NET, _switch(blueprint.lans))
     _write(twin, NET, "1", ["ipv4/ip_forward", "ipv6/conf/all/forwarding"])
     _run(["ip", "-batch", "-"], [_pair(twin, machine, wire) for machine, wire in _wires(blueprint)])
@@ -63,6 +66,8 @@ def remove(twin: str) -> None:
     """Delete every namespace of the twin; veth pairs and bridges go with them."""
     for path in namespaces(twin).values():
         _run(["ip", "netns", "delete", path.name])
+    with suppress(OSError):
+        _RUN.rmdir()
 
 
 def mount_bpf(where: Path) -> None:
@@ -97,8 +102,10 @@ def unplugged(twin: str) -> frozenset[str]:
     )
 
 
-def _names(blueprint: Blueprint) -> list[str]:
-    return [NET, *(machine.name for machine in blueprint.machines)]
+def _create(path: Path) -> None:
+    """A namespace that lives by its mount. ``ip netns add`` would leave a mount of /run/netns behind."""
+    path.touch(exist_ok=False)
+    _run(["unshare", f"--net={path}", "true"])
 
 
 def _wires(blueprint: Blueprint) -> Iterator[tuple[str, Wire]]:

@@ -29,7 +29,8 @@ async def serve() -> None:
         try:
             while True:
                 message = await reader.readmessage()
-                kind, control = str(message["MSH.F9"]), str(message["MSH.F10"])
+                head = message.segment("MSH")
+                kind, control = "^".join(str(head(9)).split("^")[:2]), str(head(10))
                 ledger.note(peer, local, kind, control=control)
                 writer.writemessage(message.create_ack())
                 await writer.drain()
