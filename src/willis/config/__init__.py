@@ -14,10 +14,11 @@ from willis.config.parse import parse
 from willis.config.problem import Fault, Problem, Severity, spell
 from willis.config.read import Node, locate, read
 from willis.config.rules import judge
+from willis.config.schema import schema
 from willis.config.write import write
 from willis.model.config import Config
 
-__all__ = ["Loaded", "Problem", "Severity", "load", "write"]
+__all__ = ["Loaded", "Problem", "Severity", "load", "schema", "write"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class _Service:
         self.hosts = hosts
         self.faults = faults
         self.ports = tuple(sorted({p for p in fields.get("ports", ()) if p is not None}))
-        self.forwarding: Forwarding = fields.get("forwarding", Forwarding.DR)
+        self.forwarding: Forwarding = fields.get("forwarding", Forwarding.PROXY)
         self.vip: Address = fields.get("vip", _NOWHERE)
 
     def build(self) -> VirtualService:

@@ -74,7 +74,8 @@ def _known_keys(kind: Record, entries: dict[str, Node], path: Path, faults: list
             meant.add(close)
             what = f"{shown(name)} is not a key of a {kind.title.lower()}."
             remedy = f"{did_you_mean(close)}The keys here are {', '.join(kind.by_name)}."
-            faults.append(Fault((*path, name), what, remedy))
+            meant_path = ((*path, close),) if close else ()
+            faults.append(Fault((*path, name), what, remedy, rests_on=meant_path))
             continue
         value = parse(key.kind, node, (*path, name), faults)
         if value is not None:

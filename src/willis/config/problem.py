@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from willis.model.service import NAME
+
 Path = tuple[str | int, ...]
 """Where something stands in the document: keys and list positions from the root."""
 
@@ -45,8 +47,9 @@ class Problem:
 class Fault:
     """A problem before it has a line.
 
-    ``rests_on`` names further places that the claim depends on. If one of them is
-    itself at fault, the claim is about a stand-in and is not made.
+    ``rests_on`` names further places that the claim depends on: if one of them is itself
+    at fault, the claim is about a stand-in and is not made. For a misspelt key it is the
+    key that was meant.
     """
 
     path: Path
@@ -59,9 +62,13 @@ class Fault:
 
 
 def spell(path: Path) -> str:
-    """The path as people read it."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    """The path as people read it. A key that is no name is quoted and cut short."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{_step(step)}" for step in path)
     return text.removeprefix(".") or "document"
+
+
+def _step(key: str) -> str:
+    return key if NAME.match(key) else shown(key)
 
 
 def shown(text: str) -> str:
@@ -72,7 +79,7 @@ def shown(text: str) -> str:
 def suggestion(word: str, known: Iterable[str]) -> str | None:
     """The known word that ``word`` most likely means, if one is close."""
     by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower()[:64], by_lower, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(word.lower()[:64], by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
 
 

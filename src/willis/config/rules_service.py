@@ -1,0 +1,155 @@
+"""Rules within one service: its parts must fit each other.
+
+Each rule is a function from a service to faults; the first line of its docstring is the
+rule as the manual states it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from willis.config.document import LATER
+from willis.config.places import at, servers
+from willis.config.problem import Fault, Severity
+from willis.model.check import CheckKind
+from willis.model.service import (
+    CookiePersistence,
+    Forwarding,
+    Protocol,
+    SourcePersistence,
+    VirtualService,
+)
+
+
+def forwarding_is_built(service: VirtualService) -> Iterator[Fault]:
+    """Forwarding `nat`, `snat` and `tun` come with a later version."""
+    if service.forwarding in LATER:
+        what = f"Forwarding '{service.forwarding}' comes with a later version of Willis."
+        remedy = "Use dr (layer 4; the real server answers the client itself) or proxy (layer 7)."
+        yield Fault(at(service, "forwarding"), what, remedy)
+
+
+def dr_keeps_the_port(service: VirtualService) -> Iterator[Fault]:
+    """DR cannot change the port, of the fallback server neither."""
+    if service.forwarding is not Forwarding.DR:
+        return
+    ports = " or ".join(map(str, service.ports))
+    needs = (at(service, "forwarding"), at(service, "ports"))
+    for path, server in servers(service):
+        if server.port is not None:
+            what = (
+                f"DR cannot change the port: it stays {ports} as the client chose, whatever is written here."
+            )
+            remedy = "Remove 'port' here, or use forwarding: proxy."
+            yield Fault((*path, "port"), what, remedy, rests_on=needs)
+
+
+def dr_stays_in_the_family(service: VirtualService) -> Iterator[Fault]:
+    """In DR, VIP and real servers are all IPv4 or all IPv6."""
+    if service.forwarding is not Forwarding.DR:
+        return
+    for path, server in servers(service):
+        if server.address.version != service.vip.version:
+            what = (
+                f"DR cannot send IPv{service.vip.version} traffic to {server.host}, "
+                f"which has an IPv{server.address.version} address."
+            )
+            remedy = "Use a host and a VIP of the same kind, or forwarding: proxy."
+            needs = (at(service, "vip"), at(service, "forwarding"), ("hosts", server.host))
+            yield Fault((*path, "host"), what, remedy, rests_on=needs)
+
+
+def cookie_needs_http(service: VirtualService) -> Iterator[Fault]:
+    """Persistence by cookie needs forwarding `proxy` and application `http` or `mint`."""
+    if not isinstance(service.persistence, CookiePersistence):
+        return
+    path = at(service, "persistence", "kind")
+    if service.forwarding.layer != 7:
+        what = f"A cookie needs layer 7, and this service is forwarded by {service.forwarding}."
+        remedy = "Use forwarding: proxy, or persistence of kind source-ip."
+        yield Fault(path, what, remedy, rests_on=(at(service, "forwarding"),))
+    if not service.application.is_http:
+        what = f"A cookie needs HTTP, and the application of this service is {service.application}."
+        remedy = "Set application: http (or mint), or use persistence of kind source-ip."
+        yield Fault(path, what, remedy, rests_on=(at(service, "application"),))
+
+
+def mask_fits_the_family(service: VirtualService) -> Iterator[Fault]:
+    """The mask of source persistence is no longer than the VIP's address."""
+    longest = service.vip.max_prefixlen
+    if isinstance(service.persistence, SourcePersistence) and service.persistence.mask > longest:
+        what = f"The mask {service.persistence.mask} is longer than an IPv{service.vip.version} address."
+        needs = (at(service, "vip"),)
+        yield Fault(at(service, "persistence", "mask"), what, f"Use 1 to {longest}.", rests_on=needs)
+
+
+def udp_is_layer_4(service: VirtualService) -> Iterator[Fault]:
+    """UDP is carried at layer 4 only."""
+    if service.protocol is Protocol.UDP and service.forwarding.layer != 4:
+        what = "The layer-7 proxy carries TCP only."
+        remedy = "Use forwarding: dr for UDP, or protocol: tcp."
+        yield Fault(at(service, "protocol"), what, remedy, rests_on=(at(service, "forwarding"),))
+
+
+def host_is_in_a_pool_once(service: VirtualService) -> Iterator[Fault]:
+    """A host stands in a pool once."""
+    first: dict[str, int] = {}
+    for i, server in enumerate(service.pool):
+        if first.setdefault(server.host, i) != i:
+            what = f"{server.host} is already in this pool, as pool[{first[server.host]}]."
+            remedy = "Keep one of the two; a larger weight gives it a larger share."
+            yield Fault(at(service, "pool", i, "host"), what, remedy)
+
+
+def fallback_stands_apart(service: VirtualService) -> Iterator[Fault]:
+    """Warning: the fallback server is also in the pool."""
+    fallback = service.fallback
+    if fallback is not None and any(server.host == fallback.host for server in service.pool):
+        what = f"{fallback.host} is also in the pool, so it is most likely down when the fallback is needed."
+        remedy = "Name a host that is not in the pool, or remove the fallback."
+        needs = (at(service, "pool"),)
+        yield Fault(at(service, "fallback", "host"), what, remedy, Severity.WARNING, rests_on=needs)
+
+
+def some_weight_is_left(service: VirtualService) -> Iterator[Fault]:
+    """Warning: all weights of a pool are 0."""
+    if service.pool and all(server.weight == 0 for server in service.pool):
+        what = "All weights are 0, so no real server of this pool takes a new connection."
+        remedy = "Give at least one a weight of 1 or more."
+        yield Fault(at(service, "pool"), what, remedy, Severity.WARNING, rests_on=(("defaults", "weight"),))
+
+
+def check_ends_before_the_next(service: VirtualService) -> Iterator[Fault]:
+    """Warning: a check's timeout is longer than its interval."""
+    check = service.check
+    if check.timeout_s > check.interval_s:
+        what = (
+            f"A look may take {check.timeout_s:g} s but the next is due after {check.interval_s:g} s, "
+            "so a silent server is noticed later than the interval promises."
+        )
+        remedy = "Set a timeout no longer than the interval."
+        yield Fault(at(service, "check"), what, remedy, Severity.WARNING, rests_on=(("defaults", "check"),))
+
+
+def udp_is_checked_by_tcp(service: VirtualService) -> Iterator[Fault]:
+    """Warning: a UDP service whose check connects to the same port by TCP."""
+    check = service.check
+    if service.protocol is Protocol.UDP and check.kind is CheckKind.TCP and check.port is None:
+        what = "The check connects by TCP to the port that serves UDP, where most servers do not answer."
+        remedy = "Name a TCP port of the host: check: {port: ...}."
+        yield Fault(at(service, "check"), what, remedy, Severity.WARNING, rests_on=(at(service, "protocol"),))
+
+
+SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
+    forwarding_is_built,
+    dr_keeps_the_port,
+    dr_stays_in_the_family,
+    cookie_needs_http,
+    mask_fits_the_family,
+    udp_is_layer_4,
+    host_is_in_a_pool_once,
+    fallback_stands_apart,
+    some_weight_is_left,
+    check_ends_before_the_next,
+    udp_is_checked_by_tcp,
+)
