@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Connections: found, followed through their states, begun and ended.
+ *
+ *   SYN -> ESTABLISHED (the client's first ACK) -> FIN (its FIN) -> CLOSED (RST)
+ *   DATAGRAM
+ *
+ * In DR the client's half is all that passes here.  SYN, ESTABLISHED and
+ * DATAGRAM are live: they count in their member's load.  Every step out of a
+ * live state is a compare-and-swap, so that a flow is counted down once.
+ */
+#ifndef WILLIS_FLOWS_H
+#define WILLIS_FLOWS_H
+
+#include "clients.h"
+
+static __always_inline bool is_live(__u32 state)
+{
+	return state == SYN || state == ESTABLISHED || state == DATAGRAM;
+}
+
+static __always_inline void add_load(__u32 slot, __s64 delta)
+{
+	struct load *load = bpf_map_lookup_elem(&loads, &slot);
+
+	if (load)
+		__sync_fetch_and_add(&load->active, delta);
+}
+
+static __always_inline void mark_change(__u32 slot)
+{
+	struct load *load = bpf_map_lookup_elem(&loads, &slot);
+
+	if (load)
+		__sync_fetch_and_add(&load->changes, 1);
+}
+
+/* Ends a flow.  True if it was live, that is, if it is this call that ended it. */
+static __always_inline bool end_flow(struct flow *flow, __u32 state)
+{
+	__u32 seen = flow->state, slot = flow->member;
+
+	if (!is_live(seen)) {
+		flow->state = state;
+		return false;
+	}
+	if (__sync_val_compare_and_swap(&flow->state, seen, state) != seen)
+		return false;
+	add_load(slot, -1);
+	mark_change(slot);
+	return true;
+}
+
+static __always_inline void count_end(__u32 slot, __u32 service)
+{
+	struct counts *counts = bpf_map_lookup_elem(&server_counts, &slot);
+
+	if (counts)
+		counts->closed++;
+	counts = bpf_map_lookup_elem(&service_counts, &service);
+	if (counts)
+		counts->closed++;
+}
+
+static __always_inline void count_begin(__u32 slot, __u32 service)
+{
+	struct counts *counts = bpf_map_lookup_elem(&server_counts, &slot);
+
+	if (counts)
+		counts->connections++;
+	counts = bpf_map_lookup_elem(&service_counts, &service);
+	if (counts)
+		counts->connections++;
+}
+
+static __always_inline void advance(struct packet *p, struct flow *flow, __u32 service)
+{
+	__u32 slot = flow->member;
+
+	if (p->resetting || p->finishing) {
+		if (end_flow(flow, p->resetting ? CLOSED : FIN))
+			count_end(slot, service);
+	} else if (flow->state == SYN && !p->opening) {
+		__sync_val_compare_and_swap(&flow->state, SYN, ESTABLISHED);
+	}
+}
+
+/*
+ * The member of a known flow; 0 if the packet must be scheduled anew: its
+ * member is down, or a SYN re-uses the ports of a connection that has ended.
+ */
+static __noinline __u32 follow(struct packet *p, struct flow *flow,
+			       const struct service *service, __u64 now)
+{
+	__u32 slot, state;
+	struct member *member;
+
+	if (!flow)
+		return 0;
+	slot = flow->member;
+	state = flow->state;
+	member = bpf_map_lookup_elem(&members, &slot);
+	if (!member || member->standing == DOWN || member->standing == FREE ||
+	    (p->opening && !is_live(state))) {
+		if (end_flow(flow, CLOSED))
+			count_end(slot, service->id);
+		bpf_map_delete_elem(&flows, &p->flow);
+		return 0;
+	}
+	advance(p, flow, service->id);
+	/* The coarse clock stands still within a tick: one write a tick is exact and cheap. */
+	if (flow->last != now) {
+		flow->last = now;
+		if (service->persistence && is_live(state))
+			renew_tie(p, service, slot, now);
+	}
+	return slot;
+}
+
+/* Counts the flow in its member's load, unless wlc did so when it chose. */
+static __always_inline void take_load(struct packet *p, __u32 slot)
+{
+	if (p->reserved == slot)
+		return;
+	if (p->reserved)
+		add_load(p->reserved, -1);
+	add_load(slot, 1);
+	p->reserved = slot;
+}
+
+static __always_inline void release_load(struct packet *p)
+{
+	if (p->reserved)
+		add_load(p->reserved, -1);
+	p->reserved = 0;
+}
+
+/* Remembers a new flow.  Returns its member: another's if another CPU was quicker. */
+static __noinline __u32 remember(struct packet *p, const struct service *service, __u32 slot, __u64 now)
+{
+	struct flow fresh = { .last = now, .member = slot }, *flow;
+
+	if (p->flow.protocol == IPPROTO_UDP)
+		fresh.state = DATAGRAM;
+	else
+		fresh.state = p->opening ? SYN : ESTABLISHED;
+	take_load(p, slot);
+	if (!bpf_map_update_elem(&flows, &p->flow, &fresh, BPF_NOEXIST)) {
+		mark_change(slot);
+		count_begin(slot, service->id);
+		return slot;
+	}
+	release_load(p);
+	flow = bpf_map_lookup_elem(&flows, &p->flow);
+	return flow ? flow->member : slot;
+}
+
+static __always_inline __u32 usable(__u32 slot, __u32 service)
+{
+	return slot && takes_new(slot, service) ? slot : 0;
+}
+
+/* The member of a new flow; 0 if neither the pool nor the fallback server can take it. */
+static __noinline __u32 begin(struct packet *p, const struct service *service, __u64 now)
+{
+	__u32 slot = 0;
+
+	if (service->persistence)
+		slot = tied_member(p, service, now);
+	if (!slot)
+		slot = choose(p, service->id);
+	if (slot && service->persistence)
+		slot = tie_client(p, service, slot, now);
+	if (!slot)
+		slot = usable(service->fallback, service->id);
+	if (!slot)
+		return 0;
+	if (p->finishing || p->resetting) {     /* nothing begins with its end */
+		release_load(p);
+		return slot;
+	}
+	return remember(p, service, slot, now);
+}
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The sweep, which the daemon runs about once a second, and the reader of tables.
+ *
+ * It deletes flows that were silent for their state's time-out and ties that
+ * have ended, and recounts every member's load from the flows themselves:
+ * flows that the LRU evicts leave without being counted down.  A member whose
+ * load changed during the count is left for the next sweep; what a sweep finds
+ * of a member at rest is exact.
+ */
+#ifndef WILLIS_SWEEP_H
+#define WILLIS_SWEEP_H
+
+#include "flows.h"
+
+struct bpf_map;
+
+struct tally {
+	struct sweep_args args;
+	__u64 now;
+};
+
+static long open_census(__u32 slot, void *unused)
+{
+	struct census *count = bpf_map_lookup_elem(&census, &slot);
+	struct load *load = bpf_map_lookup_elem(&loads, &slot);
+
+	if (!count || !load)
+		return 1;
+	count->active = load->active;
+	count->changes = load->changes;
+	count->live = 0;
+	count->flows = 0;
+	return 0;
+}
+
+static __always_inline __u64 timeout_of(__u32 state, const struct sweep_args *args)
+{
+	switch (state) {
+	case SYN:
+		return args->syn;
+	case ESTABLISHED:
+		return args->established;
+	case DATAGRAM:
+		return args->datagram;
+	default:
+		return args->closing;
+	}
+}
+
+static long visit_flow(struct bpf_map *map, const struct flow_key *key, struct flow *flow,
+		       struct tally *tally)
+{
+	__u32 slot = flow->member, state = flow->state;
+	struct census *count = bpf_map_lookup_elem(&census, &slot);
+	/* Signed: a packet may touch the flow after `now` was read. */
+	__s64 silent = tally->now - flow->last;
+
+	tally->args.flows++;
+	if (!count)
+		return 0;
+	if (silent < (__s64)timeout_of(state, &tally->args)) {
+		count->flows++;
+		count->live += is_live(state);
+		return 0;
+	}
+	tally->args.expired++;
+	if (is_live(state) && __sync_val_compare_and_swap(&flow->state, state, CLOSED) == state) {
+		add_load(slot, -1);
+		count->active--;
+	}
+	bpf_map_delete_elem(&flows, key);
+	return 0;
+}
+
+static long visit_client(struct bpf_map *map, const struct client_key *key, __u64 *word,
+			 struct tally *tally)
+{
+	__u32 slot = *word & 0xffff;
+	struct member *member = bpf_map_lookup_elem(&members, &slot);
+
+	/* Ties to a member that left go too: its slot will be another's. */
+	if (!tie_holds(*word, tally->now) || !member || member->standing == LEAVING ||
+	    member->standing == FREE)
+		bpf_map_delete_elem(&clients, key);
+	return 0;
+}
+
+static long close_census(__u32 slot, void *unused)
+{
+	struct census *count = bpf_map_lookup_elem(&census, &slot);
+	struct load *load = bpf_map_lookup_elem(&loads, &slot);
+
+	if (!count || !load)
+		return 1;
+	if (count->live != count->active && load->changes == count->changes)
+		__sync_val_compare_and_swap(&load->active, count->active, count->live);
+	return 0;
+}
+
+SEC("syscall")
+int willis_sweep(struct sweep_args *args)
+{
+	struct tally tally = { .args = *args, .now = bpf_ktime_get_ns() };
+
+	bpf_loop(args->members, open_census, 0, 0);
+	bpf_for_each_map_elem(&flows, visit_flow, &tally, 0);
+	bpf_for_each_map_elem(&clients, visit_client, &tally, 0);
+	bpf_loop(args->members, close_census, 0, 0);
+	args->flows = tally.args.flows;
+	args->expired = tally.args.expired;
+	return 0;
+}
+
+/* Inner maps cannot be opened by id without CAP_SYS_ADMIN; this reads them for user space. */
+SEC("syscall")
+int willis_read_table(struct table_args *args)
+{
+	__u32 service = args->service, first = args->first, index;
+	void *table = bpf_map_lookup_elem(&tables, &service);
+	__u64 *word;
+	int i;
+
+	if (!table)
+		return 1;
+#pragma unroll
+	for (i = 0; i < TABLE_READ; i++) {
+		index = first + i;
+		word = bpf_map_lookup_elem(table, &index);
+		args->words[i] = word ? *word : 0;
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * Willis, layer 4: one scheduler for tc and XDP, forwarding by direct routing.
+ *
+ * A packet's way:
+ *
+ *   read      Ethernet, IPv4 or IPv6, TCP or UDP; anything else is the stack's.
+ *             (tc: headers outside the linear part are pulled in, once)
+ *   own       addressed to this node's MAC; a flooded frame is not ours to send
+ *   service   services[VIP, port, protocol]; none: the stack's
+ *   flow      flows[5-tuple]: its member, unless that is down; the state advances
+ *   client    a persistent client's member, if the tie holds and the member is able
+ *   choose    wlc or wrr for an opening packet, else the Maglev table
+ *   fallback  the fallback server, if no member is able; without one: drop, counted.
+ *             (A dropped SYN is sent again: the sender waits instead of failing)
+ *   remember  the flow, its member's load, the client's tie
+ *   count     packets, bytes, connections, by service and by member
+ *   send      the member's MAC as destination, our own as source, bpf_redirect
+ *
+ * Later fragments follow the first, and an ICMP error about a packet that a
+ * server sent from the VIP follows that server's flow.
+ *
+ * IP and above stay untouched: the server answers the client directly, from
+ * the VIP that it carries on its loopback.
+ */
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "flows.h"
+#include "maps.h"
+#include "packet.h"
+#include "sweep.h"
+
+enum way {
+	PASS = -1,              /* to the stack */
+	REFUSE = 0,             /* drop */
+	/* above 0: the member's slot */
+};
+
+static __always_inline void count_packet(struct packet *p, struct counts *counts)
+{
+	if (!counts)
+		return;
+	counts->packets += p->segments;
+	counts->bytes += p->bytes;
+}
+
+static __always_inline int refuse(struct packet *p, __u32 service)
+{
+	struct counts *counts = bpf_map_lookup_elem(&service_counts, &service);
+
+	if (counts)
+		counts->refused += p->segments;
+	return REFUSE;
+}
+
+/* Counts the packet and lets it go to the member, if that can be reached. */
+static __noinline int carry(struct packet *p, __u32 slot)
+{
+	struct member *member = bpf_map_lookup_elem(&members, &slot);
+	__u32 service;
+
+	if (!member)
+		return REFUSE;
+	service = member->service;
+	if (!member->ifindex)
+		return refuse(p, service);
+	count_packet(p, bpf_map_lookup_elem(&server_counts, &slot));
+	count_packet(p, bpf_map_lookup_elem(&service_counts, &service));
+	return slot;
+}
+
+static __always_inline void fragment_of(struct fragment_key *key, const struct packet *p)
+{
+	key->source = p->flow.source;
+	key->vip = p->flow.vip;
+	key->id = p->fragment;
+	key->protocol = p->flow.protocol;
+}
+
+static __noinline int direct_connection(struct packet *p, bool head)
+{
+	struct service_key port = {
+		.vip = p->flow.vip, .port = p->flow.port, .protocol = p->flow.protocol,
+	};
+	struct service *service = bpf_map_lookup_elem(&services, &port);
+	struct fragment_key fragment;
+	__u64 now;
+	__u32 slot;
+
+	if (!service)
+		return PASS;
+	now = bpf_ktime_get_coarse_ns();
+	slot = follow(p, bpf_map_lookup_elem(&flows, &p->flow), service, now);
+	if (!slot)
+		slot = begin(p, service, now);
+	if (!slot)
+		return refuse(p, service->id);
+	if (head) {
+		fragment_of(&fragment, p);
+		bpf_map_update_elem(&fragments, &fragment, &slot, BPF_ANY);
+	}
+	return carry(p, slot);
+}
+
+static __noinline int direct_fragment(struct packet *p)
+{
+	struct fragment_key fragment;
+	__u32 *slot;
+
+	fragment_of(&fragment, p);
+	slot = bpf_map_lookup_elem(&fragments, &fragment);
+	return slot ? carry(p, *slot) : PASS;
+}
+
+static __noinline int direct_error(struct packet *p)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &p->flow);
+
+	return flow ? carry(p, flow->member) : PASS;
+}
+
+static __always_inline int direct(struct packet *p, enum kind kind)
+{
+	switch (kind) {
+	case WHOLE:
+		return direct_connection(p, false);
+	case FRAGMENT_HEAD:
+		return direct_connection(p, true);
+	case FRAGMENT_TAIL:
+		return direct_fragment(p);
+	case ICMP_ERROR:
+		return direct_error(p);
+	default:
+		return PASS;
+	}
+}
+
+/* Addresses the frame to the member.  Returns the interface to send it from; 0 if it cannot be. */
+static __always_inline __u32 address_frame(void *data, void *end, __u32 slot)
+{
+	struct member *member = bpf_map_lookup_elem(&members, &slot);
+	struct ethhdr *ethernet = data;
+
+	if (!member || (void *)(ethernet + 1) > end)
+		return 0;
+	__builtin_memcpy(ethernet->h_dest, member->mac, ETH_ALEN);
+	__builtin_memcpy(ethernet->h_source, member->source_mac, ETH_ALEN);
+	return member->ifindex;
+}
+
+static __always_inline void *start_of(struct __sk_buff *skb)
+{
+	return (void *)(long)skb->data;
+}
+
+static __always_inline void *end_of(struct __sk_buff *skb)
+{
+	return (void *)(long)skb->data_end;
+}
+
+SEC("tc")
+int willis_tc(struct __sk_buff *skb)
+{
+	struct packet p = {};
+	enum kind kind;
+	__u32 out;
+	int way;
+
+	/* A tagged frame belongs to the VLAN's own device. */
+	if (skb->pkt_type != PACKET_HOST || skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	kind = read_frame(&p, start_of(skb), end_of(skb));
+	if (kind == TRUNCATED) {
+		bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX);
+		kind = read_frame(&p, start_of(skb), end_of(skb));
+	}
+	/* A super-packet stands for many frames, each with its own headers. */
+	p.segments = skb->gso_segs ? skb->gso_segs : 1;
+	p.bytes = skb->len - ETH_HLEN + (p.segments - 1) * p.headers;
+	way = direct(&p, kind);
+	if (way == PASS)
+		return TC_ACT_UNSPEC;
+	out = way == REFUSE ? 0 : address_frame(start_of(skb), end_of(skb), way);
+	return out ? bpf_redirect(out, 0) : TC_ACT_SHOT;
+}
+
+/* XDP sees every frame on the wire; tc knows by the packet type which are ours. */
+static __always_inline bool is_own(struct xdp_md *xdp, void *data, void *end)
+{
+	__u32 ifindex = xdp->ingress_ifindex;
+	struct link *link = bpf_map_lookup_elem(&links, &ifindex);
+	struct ethhdr *ethernet = data;
+	int i;
+
+	if (!link || (void *)(ethernet + 1) > end)
+		return false;
+#pragma unroll
+	for (i = 0; i < ETH_ALEN; i++) {
+		if (ethernet->h_dest[i] != link->mac[i])
+			return false;
+	}
+	return true;
+}
+
+SEC("xdp.frags")
+int willis_xdp(struct xdp_md *xdp)
+{
+	void *data = (void *)(long)xdp->data, *end = (void *)(long)xdp->data_end;
+	struct packet p = { .segments = 1 };
+	__u32 out;
+	int way;
+
+	if (!is_own(xdp, data, end))
+		return XDP_PASS;
+	p.bytes = bpf_xdp_get_buff_len(xdp) - ETH_HLEN;
+	way = direct(&p, read_frame(&p, data, end));
+	if (way == PASS)
+		return XDP_PASS;
+	out = way == REFUSE ? 0 : address_frame(data, end, way);
+	return out ? bpf_redirect(out, 0) : XDP_DROP;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,133 @@
+"""Where the program sits: pinned links, one file for each interface and hook.
+
+A pinned link outlives the daemon, and its program is replaced at one instant.
+When its device vanishes the pin stays as the memory of what was wanted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from willis.engines.ebpf import bpf, layout
+from willis.engines.ebpf.bpf import AttachType, Map
+from willis.engines.ebpf.entries import Attachment
+from willis.engines.ebpf.netlink import Link
+from willis.engines.port import EngineError
+from willis.model.node import Attach
+
+_TYPES = {Attach.TCX: AttachType.TCX_INGRESS, Attach.XDP: AttachType.XDP}
+_PROGRAMS = {Attach.TCX: "willis_tc", Attach.XDP: "willis_xdp"}
+_REMEDIES = {
+    errno.EBUSY: "Another program holds its hook: find it with 'bpftool net', detach it, then apply again.",
+    errno.EEXIST: "Another program holds its hook: find it with 'bpftool net', detach it, then apply again.",
+    errno.EOPNOTSUPP: "Its driver cannot do that: write 'attach: tcx' for this interface.",
+    errno.ERANGE: "Its MTU is too large for XDP in this driver: lower it, or write 'attach: tcx'.",
+    errno.EINVAL: "This kernel cannot do that: tcx needs Linux 6.6, XDP links need 5.9.",
+    errno.EPERM: "Run Willis with CAP_BPF and CAP_NET_ADMIN.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinned:
+    """A link's pin and the device it holds: 0 when that is gone."""
+
+    interface: str
+    hook: Attach
+    path: Path
+    ifindex: int
+
+
+class Hooks:
+    """Attaches, finds and removes the program's links."""
+
+    def __init__(self, directory: Path, programs: Mapping[str, int], links: Map) -> None:
+        self._directory = directory
+        self._programs = programs
+        self._links = links
+        for hook in Attach:
+            (directory / hook).mkdir(parents=True, exist_ok=True)
+
+    def adopt(self) -> None:
+        """Puts the newly loaded programs into the links that are there."""
+        for pinned in self._pinned():
+            if pinned.ifindex:
+                link = bpf.open_pin(pinned.path)
+                try:
+                    bpf.update_link(link, self._programs[_PROGRAMS[pinned.hook]])
+                finally:
+                    os.close(link)
+
+    def attached(self, links: Mapping[str, Link]) -> dict[str, Attachment]:
+        """The interfaces that the program sits on now, leaving out devices that have gone or come anew."""
+        hooks: dict[str, list[Attach]] = {}
+        for pinned in self._pinned():
+            if _holds(pinned, links):
+                hooks.setdefault(pinned.interface, []).append(pinned.hook)
+        return {interface: Attachment(tuple(each)) for interface, each in hooks.items()}
+
+    def attach(self, interface: str, hook: Attach, links: Mapping[str, Link]) -> None:
+        """Attaches to an interface; does nothing where that is done. Raises EngineError."""
+        path = self._path(interface, hook)
+        link = links.get(interface)
+        if link is None:
+            raise EngineError(
+                f"Layer 4 cannot be attached to interface {interface}, because this node has none of that "
+                f"name. Correct the name in the document, or bring the interface up and apply again."
+            )
+        if any(p.path == path and _holds(p, links) for p in self._pinned()):
+            return
+        path.unlink(missing_ok=True)
+        self._links.update(layout.INDEX.pack(link.index), layout.LINK.pack(link.mac))
+        try:
+            made = bpf.create_link(self._programs[_PROGRAMS[hook]], link.index, _TYPES[hook])
+        except OSError as error:
+            remedy = _REMEDIES.get(error.errno or 0, "See the kernel's log (dmesg).")
+            raise EngineError(
+                f"Layer 4 cannot be attached to interface {interface} by {hook}: {error.strerror}. {remedy}"
+            ) from error
+        try:
+            bpf.pin(made, path)
+        finally:
+            os.close(made)
+
+    def detach(self, interface: str, hook: Attach) -> None:
+        self._path(interface, hook).unlink(missing_ok=True)
+
+    def detach_all(self) -> None:
+        for pinned in list(self._pinned()):
+            pinned.path.unlink()
+        for hook in Attach:
+            (self._directory / hook).rmdir()
+
+    def mend(self, links: Mapping[str, Link]) -> None:
+        """Attaches again where a device has come back, and keeps our own MACs as the wire has them."""
+        for pinned in list(self._pinned()):
+            link = links.get(pinned.interface)
+            if link is None:
+                continue
+            if not _holds(pinned, links):
+                self.attach(pinned.interface, pinned.hook, links)
+            elif self._links.lookup(layout.INDEX.pack(link.index)) != layout.LINK.pack(link.mac):
+                self._links.update(layout.INDEX.pack(link.index), layout.LINK.pack(link.mac))
+
+    def _path(self, interface: str, hook: Attach) -> Path:
+        # bpffs keeps dots for itself; an interface's name allows no per cent sign
+        return self._directory / hook / interface.replace(".", "%2E")
+
+    def _pinned(self) -> Iterator[_Pinned]:
+        for hook in Attach:
+            for path in sorted((self._directory / hook).iterdir()):
+                link = bpf.open_pin(path)
+                try:
+                    yield _Pinned(path.name.replace("%2E", "."), hook, path, bpf.link_ifindex(link))
+                finally:
+                    os.close(link)
+
+
+def _holds(pinned: _Pinned, links: Mapping[str, Link]) -> bool:
+    link = links.get(pinned.interface)
+    return link is not None and link.index == pinned.ifindex

@@ -1,0 +1,145 @@
+"""Which number stands for which name: services and member slots, kept in the pinned maps themselves.
+
+The program knows numbers only. The labels beside them are what a restarted
+daemon reads to find everything as it was; a number without a label is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from willis.engines.ebpf import layout
+from willis.engines.ebpf.bpf import Map
+from willis.engines.ebpf.layout import INDEX, SlotState
+from willis.engines.port import EngineError
+from willis.model.service import Address
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLabel:
+    """A service's number and name. One that is leaving waits for its members' last flows."""
+
+    number: int
+    name: str
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One real server in one pool (or its fallback server), as the program sees it."""
+
+    number: int
+    service: int
+    host: str
+    interface: str
+    address: Address
+    fallback: bool = False
+    state: SlotState = SlotState.FREE
+    ifindex: int = 0
+    """0: its MAC is not known, so nothing can be sent to it."""
+    mac: bytes = bytes(6)
+    source_mac: bytes = bytes(6)
+
+    @property
+    def leaving(self) -> bool:
+        return self.state is SlotState.LEAVING
+
+
+class Book:
+    """Reads and writes labels and slots. Slot 0 means "none" and is never given away."""
+
+    def __init__(self, maps: Mapping[str, Map]) -> None:
+        self._maps = maps
+
+    def services(self) -> dict[str, ServiceLabel]:
+        """All labelled services by name."""
+        found = {}
+        for key, value in self._maps["service_labels"].items():
+            name, leaving = layout.SERVICE_LABEL.unpack(value)
+            label = ServiceLabel(INDEX.unpack(key)[0], layout.unpack_text(name), bool(leaving))
+            found[label.name] = label
+        return found
+
+    def slots(self) -> dict[int, Slot]:
+        """All labelled slots by number."""
+        found = {}
+        for key, value in self._maps["member_labels"].items():
+            host, interface, address, service, fallback = layout.MEMBER_LABEL.unpack(value)
+            raw = self._maps["members"].lookup(key) or bytes(layout.MEMBER.size)
+            mac, source_mac, ifindex, state, _, _ = layout.MEMBER.unpack(raw)
+            number = INDEX.unpack(key)[0]
+            found[number] = Slot(
+                number,
+                service,
+                layout.unpack_text(host),
+                layout.unpack_text(interface),
+                layout.unpack_address(address),
+                bool(fallback),
+                SlotState(state),
+                ifindex,
+                mac,
+                source_mac,
+            )
+        return found
+
+    def name_service(self, label: ServiceLabel) -> None:
+        value = layout.SERVICE_LABEL.pack(layout.pack_text(label.name), label.leaving)
+        self._maps["service_labels"].update(INDEX.pack(label.number), value)
+
+    def add_service(self, name: str, known: Mapping[str, ServiceLabel]) -> ServiceLabel:
+        """Gives a service its number: the one it had if it has not quite gone, else a free one."""
+        label = known.get(name)
+        if label is not None:
+            label = replace(label, leaving=False)
+        else:
+            number = _free({each.number for each in known.values()}, layout.SERVICES, "services")
+            label = ServiceLabel(number, name)
+            self._clear("service_counts", number)
+        self.name_service(label)
+        return label
+
+    def drop_service(self, label: ServiceLabel) -> None:
+        self._maps["service_labels"].delete(INDEX.pack(label.number))
+
+    def write(self, slot: Slot) -> None:
+        """Writes a slot's own part, which the program reads."""
+        value = layout.MEMBER.pack(slot.mac, slot.source_mac, slot.ifindex, slot.state, slot.service, 0)
+        self._maps["members"].update(INDEX.pack(slot.number), value)
+
+    def add(self, slot: Slot, known: Mapping[int, Slot]) -> Slot:
+        """Writes a slot and its label, in a free place unless it has a number already."""
+        if not slot.number:
+            slot = replace(slot, number=_free(known.keys() | {0}, layout.MEMBERS, "real servers"))
+            self._clear("loads", slot.number)
+            self._clear("server_counts", slot.number)
+        self.write(slot)
+        label = layout.MEMBER_LABEL.pack(
+            layout.pack_text(slot.host),
+            layout.pack_text(slot.interface),
+            layout.pack_address(slot.address),
+            slot.service,
+            slot.fallback,
+        )
+        self._maps["member_labels"].update(INDEX.pack(slot.number), label)
+        return slot
+
+    def drop(self, slot: Slot) -> None:
+        """Frees a slot that no flow refers to any more."""
+        self._maps["members"].update(INDEX.pack(slot.number), bytes(layout.MEMBER.size))
+        self._maps["member_labels"].delete(INDEX.pack(slot.number))
+
+    def _clear(self, name: str, number: int) -> None:
+        each = self._maps[name]
+        each.update(INDEX.pack(number), bytes(each.value_bytes))
+
+
+def _free(taken: Iterable[int], limit: int, what: str) -> int:
+    used = set(taken)
+    number = next((number for number in range(limit) if number not in used), None)
+    if number is None:
+        raise EngineError(
+            f"Layer 4 has no room for more {what}: all {limit} places are taken. Remove some first; "
+            f"a place becomes free when the last connection of what was removed has ended."
+        )
+    return number

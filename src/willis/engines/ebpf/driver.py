@@ -1,0 +1,208 @@
+"""The layer-4 engine: the pinned program and maps behind the port that the loop knows.
+
+Making an ``EbpfEngine`` loads the program and starts it or adopts what is
+pinned: traffic that runs goes on, through the new program. ``close`` lets go and
+leaves everything running; ``unload`` takes it all away.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from willis.engines.ebpf import layout, netlink
+from willis.engines.ebpf.apply import Application
+from willis.engines.ebpf.attach import Hooks
+from willis.engines.ebpf.book import Book
+from willis.engines.ebpf.bpf import close_all
+from willis.engines.ebpf.compile import compile_l4
+from willis.engines.ebpf.layout import INDEX
+from willis.engines.ebpf.libbpf import load
+from willis.engines.ebpf.observe import observe
+from willis.engines.ebpf.upkeep import Upkeep
+from willis.engines.port import EngineError, Traffic
+from willis.model.config import Config
+from willis.model.status import Status
+from willis.plan.diff import Artefacts, Change
+
+PIN_DIR = Path("/sys/fs/bpf/willis")
+_OBJECT = Path(__file__).with_name("willis_l4.o")
+_BPF_FS_MAGIC = 0xCAFE4A11
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTraffic:
+    """Counters of one virtual service since it began, of what clients sent."""
+
+    packets: int
+    bytes_in: int
+    connections: int
+    closed: int
+    refused: int
+    """Packets that neither a member nor the fallback server could take."""
+
+
+class EbpfEngine:
+    """Layer-4 direct routing in the network namespace of the calling thread.
+
+    All methods may be called from any thread; they take turns. Those that touch
+    interfaces or neighbours act in the caller's namespace, which must be the same.
+    """
+
+    name = "ebpf"
+
+    def __init__(self, pin_dir: Path = PIN_DIR, object_path: Path | None = None) -> None:
+        """Loads the program; starts or adopts.
+
+        Raises:
+            EngineError: the object, libbpf, the bpffs or a capability is missing.
+        """
+        self._directory = pin_dir / layout.LAYOUT
+        self._lock = threading.RLock()
+        image = _read_object(object_path or _OBJECT)
+        with _explained("start"):
+            _require_bpffs(pin_dir)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._loaded = load(image, self._directory)
+            self._book = Book(self._loaded.maps)
+            self._hooks = Hooks(self._directory / "hooks", self._loaded.programs, self._loaded.maps["links"])
+            self._upkeep = Upkeep(self._loaded, self._book, self._hooks)
+            self._hooks.adopt()
+
+    def compile(self, config: Config, status: Status) -> Artefacts:
+        return compile_l4(config, status)
+
+    def observe(self) -> Artefacts:
+        with self._lock, _explained("be read"):
+            return observe(self._loaded, self._book, self._hooks)
+
+    def check(self, want: Artefacts) -> None:
+        """Refuses what has no room in the maps and interfaces that do not exist."""
+        with self._lock, _explained("be checked"):
+            held = self._hooks.attached(netlink.links())
+            present = netlink.links()
+        for key in want:
+            kind, _, rest = key.partition("/")
+            if kind == "attach" and rest not in present and rest not in held:
+                raise EngineError(
+                    f"Layer 4 cannot be attached to interface {rest}, because this node has none of that "
+                    f"name. Correct the name in the document; the node has {', '.join(sorted(present))}."
+                )
+        for kind, limit, what in (
+            ("service", layout.SERVICES, "virtual services"),
+            ("member", layout.MEMBERS - 1, "real servers"),
+        ):
+            count = sum(key.startswith(f"{kind}/") for key in want)
+            if count > limit:
+                raise EngineError(
+                    f"Layer 4 has room for {limit} {what} and the document has {count}. Remove some."
+                )
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Makes the changes so that no packet meets half of one.
+
+        A machine that dies in the middle leaves a state from which the next
+        ``observe``, diff and ``apply`` arrive at the wanted one.
+        """
+        with self._lock, _explained("be changed"):
+            Application(self._loaded, self._book, self._hooks, self._upkeep.resolve).run(changes)
+
+    def refresh(self) -> None:
+        """Upkeep, to be called about once a second: MACs, lost interfaces, time-outs, free places."""
+        with self._lock, _explained("be refreshed"):
+            self._upkeep.refresh()
+
+    def traffic(self) -> dict[tuple[str, str], Traffic]:
+        """Counters by (service, host), of members that are leaving too."""
+        with self._lock, _explained("be read"):
+            names = {label.number: name for name, label in self._book.services().items()}
+            found: dict[tuple[str, str], Traffic] = {}
+            for slot in self._book.slots().values():
+                place = (names.get(slot.service, ""), slot.host)
+                before = found.get(place, Traffic())
+                active = self._active(slot.number)
+                _, size, connections, _, _ = self._counts("server_counts", slot.number)
+                found[place] = Traffic(
+                    before.active + active, before.total + connections, before.bytes_in + size
+                )
+            return found
+
+    def services(self) -> dict[str, ServiceTraffic]:
+        """Counters by service."""
+        with self._lock, _explained("be read"):
+            return {
+                name: ServiceTraffic(*self._counts("service_counts", label.number))
+                for name, label in self._book.services().items()
+            }
+
+    def close(self) -> None:
+        with self._lock:
+            close_all(each.fd for each in self._loaded.maps.values())
+            close_all(self._loaded.programs.values())
+
+    def unload(self) -> None:
+        """Detaches the program and removes every pin; connections through this node break."""
+        with self._lock, _explained("be unloaded"):
+            links = netlink.links()
+            for slot in self._book.slots().values():
+                self._upkeep.abandon(slot, links)
+            self._hooks.detach_all()
+            for name in self._loaded.maps:
+                (self._directory / name).unlink(missing_ok=True)
+            (self._directory / "hooks").rmdir()
+            self._directory.rmdir()
+            self.close()
+
+    def _active(self, slot: int) -> int:
+        raw = self._loaded.maps["loads"].lookup(INDEX.pack(slot)) or bytes(layout.LOAD.size)
+        return max(0, int(layout.LOAD.unpack(raw)[0]))
+
+    def _counts(self, name: str, number: int) -> tuple[int, ...]:
+        return self._loaded.maps[name].sums(INDEX.pack(number), layout.COUNTS)
+
+
+def _read_object(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EngineError(
+            f"Layer 4 cannot start, because its program cannot be read: {path}: {error.strerror}. "
+            f"Build it with 'make -C bpf' (clang, llvm, libbpf-dev), or install Willis from its wheel."
+        ) from error
+
+
+def _require_bpffs(pin_dir: Path) -> None:
+    place = next(each for each in (pin_dir, *pin_dir.parents) if each.exists())
+    # struct statfs begins with f_type, one machine word (statfs(2)); 256 bytes hold the rest
+    buffer = ctypes.create_string_buffer(256)
+    failed = ctypes.CDLL(None).statfs(bytes(place), buffer)
+    if failed or ctypes.c_ulong.from_buffer(buffer).value != _BPF_FS_MAGIC:
+        raise EngineError(
+            f"Layer 4 cannot start, because {pin_dir} does not lie on a BPF file system. "
+            f"Mount one: mount -t bpf bpf /sys/fs/bpf"
+        )
+
+
+@contextmanager
+def _explained(verb: str) -> Iterator[None]:
+    """Turns the kernel's refusals into sentences."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "See the kernel's log (dmesg)."
+        if error.errno in (errno.EPERM, errno.EACCES):
+            remedy = (
+                "Run Willis with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, "
+                "and let it write to the BPF file system."
+            )
+        elif error.errno in (errno.E2BIG, errno.ENOSPC, errno.ENOMEM):
+            remedy = "A map or the memory is full: remove services that are no longer needed."
+        raise EngineError(
+            f"Layer 4 could not {verb}: {os.strerror(error.errno or 0)} ({error}). {remedy}"
+        ) from error

@@ -1,0 +1,77 @@
+"""What the layer-4 engine holds: the frozen values behind its artefact keys.
+
+    attach/INTERFACE        Attachment       where the program sits
+    service/NAME            ServiceEntry     what clients connect to
+    member/SERVICE/HOST     MemberEntry      a real server, and what it may carry
+    fallback/SERVICE        FallbackEntry    who serves when no member can
+    table/SERVICE           TableEntry       how new connections are shared out
+
+A member's weight stands in the table alone, because the table is where it acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from willis.model.node import Attach
+from willis.model.service import Address, Protocol, Scheduler, SourcePersistence
+from willis.plan.members import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """The hooks of one interface that the program is attached to: one, or both while they change."""
+
+    hooks: tuple[Attach, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEntry:
+    """A virtual service's ports and its persistence."""
+
+    vip: Address
+    protocol: Protocol
+    ports: tuple[int, ...]
+    persistence: SourcePersistence | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberEntry:
+    """A real server of a pool and the interface that leads to it."""
+
+    address: Address
+    interface: str
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackEntry:
+    """The fallback server; its standing is administrative alone, since it is not checked."""
+
+    host: str
+    address: Address
+    interface: str
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One member's part of the new connections."""
+
+    host: str
+    address: Address
+    weight: int
+    """1 to 256."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableEntry:
+    """The members that take new connections, in the pool's order."""
+
+    scheduler: Scheduler
+    pool: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What an apply that was cut left behind. It equals nothing that is wanted, so the next one heals it."""

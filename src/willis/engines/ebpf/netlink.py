@@ -1,0 +1,129 @@
+"""Interfaces and neighbours, over rtnetlink: who we are on a wire, and at which MAC the others live.
+
+Hand-made because the daemon asks every second: a dump costs microseconds here.
+Each call opens its own socket, so it speaks of the calling thread's network
+namespace. Sources: rtnetlink(7); ``linux/neighbour.h`` for managed entries (5.16).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from struct import Struct, pack, unpack_from
+
+from willis.model.service import Address
+
+_HEADER = Struct("=IHHII")
+_ATTRIBUTE = Struct("=HH")
+_ERROR, _DONE = 2, 3
+_REQUEST, _ACK, _CREATE, _DUMP = 0x1, 0x4, 0x400, 0x300
+_GETLINK = 18
+_NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
+_IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
+_NDA_DST, _NDA_LLADDR, _NDA_FLAGS_EXT = 1, 2, 15
+_NTF_USE, _NTF_EXT_MANAGED = 0x1, 0x1
+_USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80
+"""NUD_REACHABLE, STALE, DELAY, PROBE, NOARP, PERMANENT: states with a MAC to send to."""
+_PERMANENT = 0x80
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_RECEIVE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface of the namespace."""
+
+    index: int
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """What the kernel knows of an address on an interface."""
+
+    mac: bytes | None
+    """None where it is not resolved."""
+    kept: bool
+    """Whether the kernel keeps it fresh by itself, or an administrator has fixed it."""
+
+
+def links() -> dict[str, Link]:
+    """The interfaces by name."""
+    found = {}
+    for body in _ask(_GETLINK, _REQUEST | _DUMP, bytes(16)):
+        attributes = _attributes(body, 16)
+        name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+        found[name] = Link(unpack_from("=i", body, 4)[0], attributes.get(_IFLA_ADDRESS, b""))
+    return found
+
+
+def neighbours() -> dict[tuple[int, Address], Neighbour]:
+    """The neighbours by interface index and address."""
+    found = {}
+    for body in _ask(_GETNEIGH, _REQUEST | _DUMP, bytes(12)):
+        family, index, state = unpack_from("=BxxxiH", body)
+        attributes = _attributes(body, 12)
+        if family not in _FAMILY.values() or _NDA_DST not in attributes:
+            continue
+        mac = attributes.get(_NDA_LLADDR) if state & _USABLE else None
+        extended = unpack_from("=I", attributes.get(_NDA_FLAGS_EXT, bytes(4)))[0]
+        kept = bool(state & _PERMANENT or extended & _NTF_EXT_MANAGED)
+        found[index, ip_address(attributes[_NDA_DST])] = Neighbour(mac, kept)
+    return found
+
+
+def keep(index: int, address: Address) -> None:
+    """Has the kernel resolve the address now and keep it fresh from now on."""
+    body = _neighbour(index, address, _NTF_USE) + _pack_attribute(
+        _NDA_FLAGS_EXT, pack("=I", _NTF_EXT_MANAGED)
+    )
+    list(_ask(_NEWNEIGH, _REQUEST | _CREATE | _ACK, body))
+
+
+def forget(index: int, address: Address) -> None:
+    """Ends ``keep``. The kernel resolves the address again when it needs it."""
+    list(_ask(_DELNEIGH, _REQUEST | _ACK, _neighbour(index, address, 0)))
+
+
+def _neighbour(index: int, address: Address, flags: int) -> bytes:
+    header = pack("=BxxxiHBB", _FAMILY[address.version], index, 0, flags, 0)
+    return header + _pack_attribute(_NDA_DST, address.packed)
+
+
+def _pack_attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _attributes(body: bytes, at: int) -> dict[int, bytes]:
+    found = {}
+    while at + 4 <= len(body):
+        size, kind = _ATTRIBUTE.unpack_from(body, at)
+        found[kind & 0x3FFF] = body[at + 4 : at + size]
+        at += size + -size % 4
+    return found
+
+
+def _ask(kind: int, flags: int, body: bytes) -> Iterator[bytes]:
+    """Sends one request; yields the bodies of the answers. Raises OSError."""
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+    ) as wire:
+        wire.sendto(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body, (0, 0))
+        while True:
+            answer = wire.recv(_RECEIVE)
+            at = 0
+            while at + _HEADER.size <= len(answer):
+                size, answered, _, _, _ = _HEADER.unpack_from(answer, at)
+                payload = answer[at + _HEADER.size : at + size]
+                if answered == _DONE:
+                    return
+                if answered == _ERROR:
+                    number = -unpack_from("=i", payload)[0]
+                    if number:
+                        raise OSError(number, os.strerror(number))
+                    return
+                yield payload
+                at += size + -size % 4

@@ -1,0 +1,139 @@
+"""What the maps need while nothing is applied: fresh MACs, the sweep, places that come free, lost hooks.
+
+The loop calls for it about once a second. All of it may be late or left out
+without breaking a connection.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from willis.engines.ebpf import bpf, layout, netlink
+from willis.engines.ebpf.attach import Hooks
+from willis.engines.ebpf.book import Book, Slot
+from willis.engines.ebpf.layout import INDEX
+from willis.engines.ebpf.libbpf import Loaded
+from willis.engines.ebpf.netlink import Link, Neighbour
+
+_SECOND = 1_000_000_000
+SYN_NS = 60 * _SECOND
+ESTABLISHED_NS = 4 * 3600 * _SECOND
+"""Imaging associations idle for hours between two studies."""
+CLOSING_NS = 120 * _SECOND
+DATAGRAM_NS = 300 * _SECOND
+_SWEEP_SHARE = 50
+"""A sweep that took t waits 50 t for the next: it may use two per cent of a CPU."""
+_PATIENCE_S = 0.3
+_POLL_S = 0.01
+
+
+class Upkeep:
+    """Keeps a loaded object's maps in step with the wire and with time."""
+
+    def __init__(self, loaded: Loaded, book: Book, hooks: Hooks) -> None:
+        self._loaded = loaded
+        self._book = book
+        self._hooks = hooks
+        self._next_sweep = 0.0
+
+    def refresh(self) -> None:
+        """One round of everything."""
+        links = netlink.links()
+        self._hooks.mend(links)
+        slots = self._book.slots()
+        self._update(slots.values(), links)
+        if time.monotonic() >= self._next_sweep:
+            self.sweep(slots)
+            self._collect(slots.values(), links)
+
+    def resolve(self, slots: Iterable[Slot]) -> None:
+        """Finds the MACs of new members; waits a moment for those that answer at once."""
+        deadline = time.monotonic() + _PATIENCE_S
+        waiting = list(slots)
+        while True:
+            waiting = self._update(waiting, netlink.links())
+            if not waiting or time.monotonic() >= deadline:
+                return
+            time.sleep(_POLL_S)
+
+    def _update(self, slots: Iterable[Slot], links: Mapping[str, Link]) -> list[Slot]:
+        """Writes the MACs that changed. Returns the slots that still have none."""
+        known = netlink.neighbours()
+        unresolved = []
+        for slot in slots:
+            fresh = _addressed(slot, links, known)
+            if fresh != slot:
+                self._book.write(fresh)
+            if not fresh.ifindex:
+                unresolved.append(fresh)
+        return unresolved
+
+    def sweep(self, slots: Mapping[int, Slot]) -> None:
+        """Ends silent flows and recounts every member's load."""
+        began = time.monotonic()
+        top = max(slots, default=0) + 1
+        context = layout.SWEEP_ARGS.pack(SYN_NS, ESTABLISHED_NS, CLOSING_NS, DATAGRAM_NS, top, 0, 0)
+        bpf.run_syscall(self._loaded.programs["willis_sweep"], context)
+        ended = time.monotonic()
+        self._next_sweep = ended + _SWEEP_SHARE * (ended - began)
+
+    def _collect(self, slots: Iterable[Slot], links: Mapping[str, Link]) -> None:
+        """Frees what was leaving and carries nothing any more."""
+        staying: list[Slot] = []
+        gone: list[Slot] = []
+        for slot in slots:
+            census = self._loaded.maps["census"].lookup(INDEX.pack(slot.number)) or bytes(layout.CENSUS.size)
+            flows = layout.CENSUS.unpack(census)[3]
+            (gone if slot.leaving and not flows else staying).append(slot)
+        for slot in gone:
+            self._book.drop(slot)
+            if not any(slot.address == other.address for other in staying):
+                self.abandon(slot, links)
+        used = {slot.service for slot in staying}
+        for label in self._book.services().values():
+            if label.leaving and label.number not in used:
+                self._book.drop_service(label)
+
+    def abandon(self, slot: Slot, links: Mapping[str, Link]) -> None:
+        """Ends the kernel's care for a member's MAC."""
+        link = links.get(slot.interface)
+        if link is not None:
+            _forget(link.index, slot)
+
+
+def _addressed(
+    slot: Slot, links: Mapping[str, Link], known: Mapping[tuple[int, layout.Address], Neighbour]
+) -> Slot:
+    """The slot with the MACs that lead to it now.
+
+    A MAC that was known stays until another is: whether a silent host is dead,
+    the checks decide.
+    """
+    link = links.get(slot.interface)
+    if link is None:
+        return replace(slot, ifindex=0)
+    neighbour = known.get((link.index, slot.address))
+    if neighbour is None or not neighbour.kept or neighbour.mac is None:
+        _keep(link.index, slot)
+    if neighbour is not None and neighbour.mac is not None:
+        return replace(slot, ifindex=link.index, mac=neighbour.mac, source_mac=link.mac)
+    return replace(slot, source_mac=link.mac) if slot.ifindex == link.index else replace(slot, ifindex=0)
+
+
+def _keep(index: int, slot: Slot) -> None:
+    try:
+        netlink.keep(index, slot.address)
+    except OSError as error:
+        if error.errno not in (errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EINVAL):
+            raise  # a device that is down answers later
+
+
+def _forget(index: int, slot: Slot) -> None:
+    try:
+        netlink.forget(index, slot.address)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise

@@ -1,0 +1,259 @@
+"""A small network for the layer-4 tests: a client, a node and three servers on one bridge.
+
+    cl 10.77.0.10 (and .50 to .119) ─┐
+    lb 10.77.0.2, owns the VIPs ─────┤ br0
+    s1 s2 s3 10.77.0.11 to .13 ──────┘   VIPs on lo, silent in ARP
+
+Everything also has fd77:: addresses. All is in namespaces of its own, named
+after this process, and goes away with ``Net.close``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
+from typing import Any
+
+from willis.engines.ebpf.driver import EbpfEngine
+from willis.model.check import Check
+from willis.model.config import Config
+from willis.model.node import Attach, Host, Interface
+from willis.model.service import Forwarding, RealServer, Scheduler, VirtualService
+from willis.model.status import Admin, Health, Place, Status, Verdict
+from willis.plan.diff import diff
+from willis.plan.members import targets
+
+VIP = "10.77.0.200"
+VIP6 = "fd77::200"
+PORT = 11112
+NAMES = ("s1", "s2", "s3")
+OBJECT = Path(__file__).parents[2] / "src/willis/engines/ebpf/willis_l4.o"
+SOURCES = [f"10.77.0.{n}" for n in range(50, 120)]
+_NEW_NET = 0x40000000
+
+
+def missing() -> str | None:
+    """Why these tests cannot run here; None if they can."""
+    if os.geteuid() != 0:
+        return "layer-4 tests need root, for network namespaces"
+    if not OBJECT.exists():
+        return "the layer-4 object is not built: make -C bpf"
+    probe = subprocess.run(
+        ["unshare", "--net", "true"], check=False, capture_output=True, text=True, timeout=10
+    )
+    return None if probe.returncode == 0 else f"no network namespaces here: {probe.stderr.strip()}"
+
+
+def run(*argv: str, text: str | None = None) -> str:
+    done = subprocess.run(argv, check=False, input=text, capture_output=True, text=True, timeout=30)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+class Namespace:
+    """A network namespace, and a thread that lives in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path = f"/run/netns/{name}"
+        run("ip", "netns", "add", name)
+        self._thread = ThreadPoolExecutor(1, initializer=self._enter)
+        self.do("ip", "link", "set", "lo", "up")
+
+    def _enter(self) -> None:
+        fd = os.open(self.path, os.O_RDONLY)
+        if ctypes.CDLL(None, use_errno=True).setns(fd, _NEW_NET):
+            raise OSError(ctypes.get_errno(), "setns")
+        os.close(fd)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function in the namespace."""
+        return self._thread.submit(function, *arguments).result(timeout=120)
+
+    def do(self, *argv: str, text: str | None = None) -> str:
+        return run("nsenter", f"--net={self.path}", *argv, text=text)
+
+    def ip(self, *lines: str) -> None:
+        self.do("ip", "-batch", "-", text="\n".join(lines) + "\n")
+
+    def set(self, **values: int) -> None:
+        """Kernel settings below ``net``; two underscores stand for a dot."""
+        self.do("sysctl", "-q", "-w", *(f"net.{k.replace('__', '.')}={v}" for k, v in values.items()))
+
+    def start(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["nsenter", f"--net={self.path}", *argv], stdout=subprocess.PIPE, text=True, **options
+        )
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        subprocess.run(["ip", "netns", "del", self.name], check=False, timeout=30)
+
+
+class Net:
+    """The network, its servers and the engine in its node."""
+
+    def __init__(self, directory: Path, mtu: int = 1500) -> None:
+        self.directory = directory
+        self._spaces: list[Namespace] = []
+        self._processes: list[subprocess.Popen[str]] = []
+        self._mounted = False
+        self.engine: Any = None
+        try:
+            self._build(mtu)
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self, mtu: int) -> None:
+        self.bridge = self._space("br")
+        self.bridge.ip("link add br0 type bridge stp_state 0 forward_delay 0", "link set br0 up")
+        for name in ("bridge__bridge-nf-call-iptables", "bridge__bridge-nf-call-ip6tables"):
+            if Path("/proc/sys/net/bridge").exists():
+                self.bridge.set(**{name: 0})
+        self.client = self._machine("cl", 10, mtu)
+        self.node = self._machine("lb", 2, mtu)
+        self.servers = {name: self._machine(name, 10 + i, mtu) for i, name in enumerate(NAMES, 1)}
+        self.client.ip(*(f"address add {source}/24 dev eth0" for source in SOURCES))
+        self.node.ip(f"address add {VIP}/32 dev eth0", f"address add {VIP6}/128 dev eth0 nodad")
+        for name, space in self.servers.items():
+            space.set(ipv4__conf__all__arp_ignore=1, ipv4__conf__all__arp_announce=2)
+            space.ip(f"address add {VIP}/32 dev lo", f"address add {VIP6}/128 dev lo nodad")
+            self._serve(name, space)
+        self.pins = self.directory / "bpf"
+        self.pins.mkdir()
+        run("mount", "-t", "bpf", "bpf", str(self.pins))
+        self._mounted = True
+
+    def _space(self, name: str) -> Namespace:
+        space = Namespace(f"l4-{os.getpid()}-{name}")
+        self._spaces.append(space)
+        return space
+
+    def _machine(self, name: str, number: int, mtu: int) -> Namespace:
+        space = self._space(name)
+        self.bridge.ip(
+            f"link add {name} mtu {mtu} type veth peer name eth0 netns {space.name} mtu {mtu}",
+            f"link set {name} master br0 up",
+        )
+        space.ip(
+            f"address add 10.77.0.{number}/24 dev eth0",
+            f"address add fd77::{number}/64 dev eth0 nodad",
+            "link set eth0 up",
+        )
+        space.set(ipv4__conf__all__rp_filter=0, ipv4__conf__eth0__rp_filter=0)
+        return space
+
+    def _serve(self, name: str, space: Namespace) -> None:
+        script = str(Path(__file__).with_name("ebpf_server.py"))
+        process = space.start(sys.executable, script, name, str(PORT), VIP, VIP6)
+        self._processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+
+    def start(self) -> EbpfEngine:
+        """Starts the engine in the node, or adopts what an earlier one left."""
+        self.engine = self.node.call(EbpfEngine, self.pins, OBJECT)
+        return self.engine
+
+    def apply(self, config: Config, status: Status | None = None) -> None:
+        """What the loop does: compile, observe, diff, check, apply."""
+        self.node.call(apply, self.engine, config, status or up(config))
+
+    def refresh(self) -> None:
+        self.node.call(self.engine.refresh)
+
+    def active(self, service: str = "Echo") -> dict[str, int]:
+        traffic = self.node.call(self.engine.traffic)
+        return {host: each.active for (name, host), each in traffic.items() if name == service}
+
+    def connect(self, source: str = "10.77.0.10", vip: str = VIP, timeout: float = 5.0) -> Talk:
+        return Talk(self.client.call(_connect, source, vip, timeout))
+
+    def datagram(self, source: str, payload: bytes, vip: str = VIP, timeout: float = 3.0) -> str:
+        """Sends one datagram from a new port; returns the answer."""
+        return self.client.call(_datagram, source, payload, vip, timeout)
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        if self._mounted:
+            run("umount", str(self.pins))
+        for space in self._spaces:
+            space.close()
+
+
+class Talk:
+    """A connection through the VIP."""
+
+    def __init__(self, wire: socket.socket) -> None:
+        self.wire = wire
+        self._file = wire.makefile("rw", newline="\n")
+        self.server, self.seen = self._file.readline().split()
+
+    def say(self, word: str = "hello") -> str:
+        """Sends a line; returns the server that answered it."""
+        self._file.write(f"{word}\n")
+        self._file.flush()
+        server, answer = self._file.readline().split()
+        assert answer == word
+        return server
+
+    def close(self) -> None:
+        self._file.close()
+        self.wire.close()
+
+
+def _connect(source: str, vip: str, timeout: float) -> socket.socket:
+    return socket.create_connection((vip, PORT), timeout, source_address=(source, 0))
+
+
+def _datagram(source: str, payload: bytes, vip: str, timeout: float) -> str:
+    family = socket.AF_INET6 if ":" in vip else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as wire:
+        wire.settimeout(timeout)
+        wire.bind((source, 0))
+        wire.sendto(payload, (vip, PORT))
+        return wire.recv(2048).decode()
+
+
+def apply(engine: EbpfEngine, config: Config, status: Status) -> None:
+    want = engine.compile(config, status)
+    engine.check(want)
+    engine.apply(diff(engine.name, engine.observe(), want))
+
+
+def echo(
+    name: str = "Echo", vip: str = VIP, hosts: tuple[str, ...] = NAMES, **changes: Any
+) -> VirtualService:
+    """A service over s1, s2 and s3; ``weights`` are given by position."""
+    weights = changes.pop("weights", (100,) * len(hosts))
+    family = "fd77::" if ":" in vip else "10.77.0."
+    pool = tuple(
+        RealServer(host, ip_address(f"{family}1{host[1:]}"), weight=weight)
+        for host, weight in zip(hosts, weights, strict=True)
+    )
+    values: dict[str, Any] = {"scheduler": Scheduler.WLC, "check": Check(), "ports": (PORT,), **changes}
+    return VirtualService(name, ip_address(vip), forwarding=Forwarding.DR, pool=pool, **values)
+
+
+def site(*services: VirtualService, attach: Attach = Attach.TCX) -> Config:
+    addresses = (ip_interface("10.77.0.2/24"), ip_interface("fd77::2/64"))
+    hosts = tuple(Host(name, ip_address(f"10.77.0.1{name[1:]}")) for name in NAMES)
+    return Config("test", (Interface("eth0", addresses, attach),), hosts, services)
+
+
+def up(config: Config, admin: dict[str, Admin] | None = None, dead: tuple[str, ...] = ()) -> Status:
+    """Every target is up, but for the hosts named."""
+    down = {rs.address for s in config.services for rs in s.pool if rs.host in dead}
+    health = {t: Health(Verdict.DEAD if t.address in down else Verdict.UP, "told") for t in targets(config)}
+    return Status(health, {Place(host): state for host, state in (admin or {}).items()})
