@@ -11,11 +11,12 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from willis.lab import data
 from willis.lab.errors import LabError
+from willis.lab.judge import Expected
 from willis.lab.twin import Twin
 from willis.model.service import Application, Protocol, VirtualService
 
@@ -24,20 +25,6 @@ _LIMIT_S = 120
 
 class ActFailed(Exception):
     """A tool failed, or did not get the answer that it must. The text is its complaint."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the ledgers must hold after an act."""
-
-    sent: str
-    """In words, for people."""
-    whats: tuple[str, ...]
-    """The acts, each as often as it must appear."""
-    details: frozenset[str] = field(default_factory=frozenset)
-    """Digests (DICOM) or control ids (HL7) that must all have arrived."""
-    one_server: bool = False
-    """Whether all acts must have reached one server, whatever the scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +47,13 @@ class Client:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ActFailed(f"{argv[0]} did not end within {_LIMIT_S} s") from None
+            raise ActFailed(f"{Path(argv[0]).name} did not end within {_LIMIT_S} s") from None
         except OSError as error:
             raise LabError(f"{argv[0]} cannot be run: {error.strerror}.") from error
         text = (done.stderr + done.stdout).decode(errors="replace")
         if done.returncode != 0:
             said = " ".join(text.split())[-200:]
-            raise ActFailed(f"{argv[0]} ended with {done.returncode}: {said or 'it said nothing'}")
+            raise ActFailed(f"{Path(argv[0]).name} ended with {done.returncode}: {said or 'it said nothing'}")
         return text
 
 

@@ -32,13 +32,11 @@ def make(order: Order, say: Say) -> Twin:
 
     Raises LabError.
     """
-    unknown = [extra for extra in order.extras if extra not in _EXTRAS]
-    if unknown:
-        raise LabError(f"--with {unknown[0]} is not known; there is: {', '.join(_EXTRAS)}.")
     lacking = probe.missing_for_any()
     if lacking:
         raise LabError(f"No twin can be built here. Missing: {'; '.join(lacking)}.")
     light = _is_light(order, say)
+    _check_extras(order, light)
     document = source.document(order.source, order.servers)
     if light:
         document = source.on_loopback(document)
@@ -46,6 +44,22 @@ def make(order: Order, say: Say) -> Twin:
     say(f"building the {'light twin' if light else 'twin'} {order.name!r}: {_summary(planned)}")
     build.up(planned)
     return planned
+
+
+def _check_extras(order: Order, light: bool) -> None:
+    unknown = [extra for extra in order.extras if extra not in _EXTRAS]
+    if unknown:
+        raise LabError(f"--with {unknown[0]} is not known; there is: {', '.join(_EXTRAS)}.")
+    if "orthanc" not in order.extras:
+        return
+    if light:
+        raise LabError(
+            "Orthanc binds its ports on all addresses, which a light twin's hosts share: "
+            "leave out --with orthanc, or build a full twin as root."
+        )
+    lacking = probe.missing_for_orthanc()
+    if lacking:
+        raise LabError(f"There is no Orthanc here. Missing: {'; '.join(lacking)}.")
 
 
 def _is_light(order: Order, say: Say) -> bool:

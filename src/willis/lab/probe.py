@@ -38,6 +38,11 @@ def missing_for_any() -> list[str]:
     return _absent({"haproxy": "haproxy"})
 
 
+def missing_for_orthanc() -> list[str]:
+    """Why no real Orthanc can stand behind a host."""
+    return _absent({"Orthanc": "orthanc"})
+
+
 def missing_for_traffic() -> list[str]:
     """Which tools of the clients are not there."""
     return _absent(_TRAFFIC_TOOLS)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from willis.lab.servers.archive import Archive
 from willis.lab.servers.brief import read_own
 from willis.lab.servers.ledger import Ledger
 from willis.lab.servers.web import serve
@@ -26,6 +27,7 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{service} on {host}</title></head>
 <body><h1>{service}</h1>
 <p>Served by <b id="host">{host}</b> to <b id="client">{client}</b> (peer <b id="peer">{peer}</b>).</p>
+<p>Archive: <span id="archive">{archive}</span>.</p>
 </body></html>
 """
 
@@ -33,6 +35,7 @@ _PAGE = """<!doctype html>
 def main() -> None:
     """Serve until killed."""
     brief = read_own()
+    archive = Archive(brief.archive) if brief.archive else None
 
     async def page(request: Request) -> Response:
         peer, local = request.scope["client"][0], request.scope["server"]
@@ -42,6 +45,7 @@ def main() -> None:
             "host": brief.host,
             "client": client,
             "peer": peer,
+            "archive": await archive.sentence() if archive is not None else "none on this host",
         }
         return HTMLResponse(_PAGE.format(**{key: html.escape(value) for key, value in words.items()}))
 
