@@ -1,0 +1,1 @@
+"""Our eyes: looks at real servers, and when to take them."""

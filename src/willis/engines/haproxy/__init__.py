@@ -1,0 +1,1 @@
+"""HAProxy: layer 7, and layer 4 in the light twin."""

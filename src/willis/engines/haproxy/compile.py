@@ -1,0 +1,220 @@
+"""From Config and Status to what HAProxy should hold: one text, and a state for every server.
+
+The text changes only with the document; see ``state`` for what changes without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from willis.engines.haproxy import write
+from willis.engines.haproxy.files import HaproxyFiles
+from willis.engines.haproxy.idioms import Idiom
+from willis.engines.haproxy.state import FALLBACK, Mode, ServerState, key
+from willis.engines.haproxy.write import Writer
+from willis.model.config import Config
+from willis.model.service import (
+    CookiePersistence,
+    Forwarding,
+    Protocol,
+    RealServer,
+    Scheduler,
+    SourcePersistence,
+    VirtualService,
+)
+from willis.model.status import Admin, Status
+from willis.plan.diff import Artefacts
+from willis.plan.members import Member, Standing, members
+
+__all__ = ["CONFIG", "HaproxyFiles", "compile_l7", "left_out"]
+
+CONFIG = "file/haproxy.cfg"
+
+_SPARE_FILES = 300
+"""Descriptors for listeners, sockets, logs and threads."""
+_MOST_CONNECTIONS = 20_000
+"""Enough for any hospital; more would only cost memory."""
+
+
+def compile_l7(
+    config: Config,
+    status: Status,
+    *,
+    files: HaproxyFiles,
+    layer4: bool = False,
+    transparent: bool = True,
+) -> Artefacts:
+    """The configuration under ``CONFIG`` and a ServerState for each server; nothing if none is needed.
+
+    ``layer4``: carry the DR services too, in TCP mode (the light twin).
+    ``transparent``: listen on VIPs that are not on this node (yet).
+    """
+    services = sorted((s for s in config.services if _carried(s, layer4)), key=lambda s: s.name)
+    if not services:
+        return {}
+    artefacts: dict[str, Hashable] = {}
+    writer = Writer()
+    _head(writer, files, services, left_out(config) if layer4 else ())
+    for service in services:
+        _proxy(writer, service, transparent)
+        artefacts |= _states(service, status)
+    artefacts[CONFIG] = write.stamped(writer.text())
+    return artefacts
+
+
+def left_out(config: Config) -> tuple[str, ...]:
+    """The services that HAProxy cannot carry even in the light twin: those over UDP."""
+    return tuple(sorted(s.name for s in config.services if s.protocol is Protocol.UDP))
+
+
+def _carried(service: VirtualService, layer4: bool) -> bool:
+    if service.protocol is not Protocol.TCP:
+        return False
+    return service.forwarding is Forwarding.PROXY or (layer4 and service.forwarding is Forwarding.DR)
+
+
+def _head(
+    writer: Writer, files: HaproxyFiles, services: list[VirtualService], missing: tuple[str, ...]
+) -> None:
+    listeners = sum(len(s.ports) for s in services)
+    connections = min(_MOST_CONNECTIONS, (files.open_files - _SPARE_FILES - listeners) // 2)
+    writer.idiom(Idiom.HEAD)
+    writer.section("global")
+    if files.user is not None:
+        writer.line("user", write.user_name(files.user))
+        writer.line("group", write.user_name(files.user))
+    writer.line("maxconn", write.number(max(connections, 10), 10, _MOST_CONNECTIONS))
+    stats = write.path(files.stats_socket)
+    writer.line("stats socket", stats, *_words("mode 600 level admin expose-fd listeners"))
+    writer.line("stats timeout", write.seconds(60))
+    writer.line("server-state-file", write.path(files.server_state))
+    writer.idiom(Idiom.GLOBAL)
+    for name in missing:
+        writer.remark("not carried since it is udp", write.name(name))
+    writer.section("peers willis")
+    writer.line("bind", write.abstract_socket(files.peers))
+    writer.line("server willis")
+    writer.section("defaults willis-http")
+    writer.idiom(Idiom.HTTP_DEFAULTS)
+    writer.section("defaults willis-http-front from willis-http")
+    writer.idiom(Idiom.HTTP_GUARD)
+    writer.section("defaults willis-tcp")
+    writer.idiom(Idiom.TCP_DEFAULTS)
+
+
+def _proxy(writer: Writer, service: VirtualService, transparent: bool) -> None:
+    """HTTP needs a frontend of its own: HAProxy lets no ``listen`` inherit rules."""
+    name = write.name(service.name)
+    if _is_http(service):
+        writer.section("frontend", name, write.keywords("from willis-http-front"))
+        _binds(writer, service, transparent)
+        writer.line("default_backend", name)
+        writer.section("backend", name, write.keywords("from willis-http"))
+    else:
+        writer.section("listen", name, write.keywords("from willis-tcp"))
+        if service.forwarding is Forwarding.DR:
+            writer.remark("layer 4 carried by haproxy in the light twin")
+        _binds(writer, service, transparent)
+    _pool(writer, service)
+
+
+def _binds(writer: Writer, service: VirtualService, transparent: bool) -> None:
+    for port in service.ports:
+        bind = write.endpoint(service.vip, port)
+        writer.line("bind", bind, *_words("transparent") if transparent else ())
+
+
+def _pool(writer: Writer, service: VirtualService) -> None:
+    for line in _BALANCE[service.scheduler]:
+        writer.line(line)
+    cookie = _keeps_cookie(service)
+    if cookie and isinstance(service.persistence, CookiePersistence):
+        _cookie(writer, service.persistence)
+    elif isinstance(service.persistence, SourcePersistence):
+        _stick(writer, service, service.persistence)
+    for server in service.pool:
+        name = write.server_name(server.host)
+        endpoint = write.endpoint(server.address, _port(service, server))
+        writer.line("server", name, endpoint, *(*_words("cookie"), name) if cookie else ())
+    if service.fallback is not None:
+        _fallback(writer, service, service.fallback)
+
+
+_BALANCE = {
+    Scheduler.WRR: ("balance roundrobin",),
+    Scheduler.WLC: ("balance leastconn",),
+    Scheduler.SH: ("balance source", "hash-type consistent"),
+    Scheduler.MH: ("balance source", "hash-type consistent"),
+}
+
+
+def _cookie(writer: Writer, persistence: CookiePersistence) -> None:
+    writer.line(
+        "cookie",
+        write.cookie_name(persistence.name),
+        *_words("insert indirect nocache httponly maxidle"),
+        write.number(persistence.idle_s, 1, 30 * 86_400),
+        *_words("maxlife"),
+        write.number(persistence.life_s, 1, 30 * 86_400),
+    )
+
+
+def _stick(writer: Writer, service: VirtualService, persistence: SourcePersistence) -> None:
+    kind = "ip" if service.vip.version == 4 else "ipv6"
+    writer.line(
+        f"stick-table type {kind} size 100k expire",
+        write.seconds(persistence.timeout_s),
+        *_words("peers willis"),
+    )
+    writer.line("stick on", write.mask(service.vip, persistence.mask))
+
+
+def _fallback(writer: Writer, service: VirtualService, server: RealServer) -> None:
+    """No cookie and no stick entry: clients leave it as soon as the pool is back."""
+    writer.line(
+        "server",
+        write.server_name(FALLBACK + server.host),
+        write.endpoint(server.address, _port(service, server)),
+        *_words("backup non-stick"),
+    )
+
+
+def _states(service: VirtualService, status: Status) -> Iterator[tuple[str, ServerState]]:
+    for member in members(service, status):
+        server = member.server
+        mode, up = _mode(member, _keeps_cookie(service))
+        state = ServerState(server.weight, mode, up, _port(service, server) or 0)
+        yield key(service.name, server.host), state
+    if service.fallback is not None:
+        port = _port(service, service.fallback) or 0
+        yield key(service.name, FALLBACK + service.fallback.host), ServerState(1, Mode.READY, True, port)
+
+
+def _mode(member: Member, cookie: bool) -> tuple[Mode, bool]:
+    """A draining server keeps the browsers that hold its cookie, but no client by a stick entry:
+    an entry would bring *new* connections, which a drain must end.
+    """
+    if member.admin is Admin.HALT:
+        return Mode.MAINT, False
+    if member.takes_new:
+        return Mode.READY, True
+    if member.standing is Standing.DOWN:
+        return Mode.READY, False
+    return Mode.DRAIN, cookie
+
+
+def _port(service: VirtualService, server: RealServer) -> int | None:
+    """None (the client's own) only where it must be: several ports and none given."""
+    return server.port or (service.ports[0] if len(service.ports) == 1 else None)
+
+
+def _is_http(service: VirtualService) -> bool:
+    return service.forwarding is Forwarding.PROXY and service.application.is_http
+
+
+def _keeps_cookie(service: VirtualService) -> bool:
+    return _is_http(service) and isinstance(service.persistence, CookiePersistence)
+
+
+def _words(keywords: str) -> tuple[write.Token, ...]:
+    return (write.keywords(keywords),)

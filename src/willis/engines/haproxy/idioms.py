@@ -1,0 +1,87 @@
+"""Blocks of HAProxy configuration that never vary, with their reasons. Valid on 2.6 and 3.0.
+
+They reach the file as comments too, so that whoever reads it sees why a line is there.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Idiom(Enum):
+    """Fixed text; no value is ever put into it."""
+
+    HEAD = """
+# Written by Willis from the site document. Changes made here by hand are undone.
+# Weights, drains and verdicts are not in this file: they are set over the runtime
+# socket, and the server-state file brings them back after a reload.
+"""
+
+    GLOBAL = """
+    # An old worker must outlive the longest association or download.
+    hard-stop-after 24h
+    localpeer willis
+"""
+
+    HTTP_DEFAULTS = """
+    mode http
+    option http-keep-alive
+    # On a reload idle connections are closed with their next response: no request fails.
+    option idle-close-on-response
+    option redispatch 1
+    retries 2
+    retry-on conn-failure
+    timeout connect 5s
+    timeout client 12h
+    timeout server 12h
+    timeout tunnel 12h
+    timeout http-request 10s
+    timeout http-keep-alive 30s
+    timeout queue 10s
+    timeout client-fin 30s
+    timeout server-fin 30s
+    load-server-state-from-file global
+"""
+
+    HTTP_GUARD = r"""
+    # What smuggles or confuses is refused before it reaches a server.
+    option http-restrict-req-hdr-names delete
+    http-request deny deny_status 400 if !{ req.ver -m str 1.0 1.1 2.0 }
+    http-request deny deny_status 400 if { req.hdrs -m reg '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]' }
+    http-request deny deny_status 400 if !{ req.fhdr_cnt(host) eq 1 }
+    http-request deny deny_status 400 if !{ req.fhdr(host) -m reg '^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\z' }
+    http-request deny deny_status 400 if { req.fhdr_cnt(transfer-encoding) gt 1 }
+    http-request deny deny_status 400 if { req.fhdr_cnt(transfer-encoding) eq 1 } !{ req.fhdr(transfer-encoding) -m str -i chunked }
+    http-request deny deny_status 400 if HTTP_1.0 { req.fhdr_cnt(transfer-encoding) gt 0 }
+    http-request deny deny_status 405 if { method TRACE CONNECT }
+    http-request deny deny_status 400 if { path -m sub -i %00 %0d %0a }
+    http-request deny deny_status 400 if { path -m reg '[#\x00\\]' }
+    http-request deny deny_status 400 if { req.fhdr(connection) -m reg -i 'x-forwarded|host|cookie|authorization' }
+    http-request del-header Upgrade if { req.fhdr(upgrade) -m sub -i h2c }
+    http-request del-header HTTP2-Settings
+    # Who the client is, is ours to say.
+    http-request del-header x-forwarded- -m beg
+    http-request del-header Forwarded
+    http-request del-header X-Real-IP
+    option forwardfor
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Port %[dst_port]
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
+"""  # noqa: E501 - HAProxy knows no continuation lines
+
+    TCP_DEFAULTS = """
+    mode tcp
+    # Associations stay idle for hours; keepalives find dead ends and keep firewalls open.
+    option clitcpka
+    option srvtcpka
+    option redispatch 1
+    retries 2
+    timeout connect 5s
+    timeout client 12h
+    timeout server 12h
+    timeout tunnel 12h
+    timeout queue 10s
+    timeout client-fin 30s
+    timeout server-fin 30s
+    load-server-state-from-file global
+"""

@@ -1,0 +1,94 @@
+"""Looks at every target in time: one task that waits, and at most ``most`` looks at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from willis.health import tcp
+from willis.health.timetable import Timetable
+from willis.model.check import Check, CheckKind, Target
+from willis.plan.verdict import Result
+
+Look = Callable[[Target, Check], Awaitable[Result]]
+
+_LOOKS: dict[CheckKind, Look] = {CheckKind.TCP: tcp.look}
+
+
+async def check_once(target: Target, check: Check) -> Result:
+    """One look, now."""
+    return await _LOOKS[target.kind](target, check)
+
+
+class Schedule:
+    """Calls ``on_result`` after each look at each target. Made and used in one event loop's thread.
+
+    ``most`` looks run at once; further ones wait their turn. ``on_result`` must not block.
+    """
+
+    def __init__(
+        self,
+        on_result: Callable[[Target, Result], None],
+        *,
+        look: Look = check_once,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+        most: int = 200,
+    ) -> None:
+        self._on_result = on_result
+        self._look = look
+        self._clock = clock
+        self._timetable = Timetable(chance)
+        self._most = most
+        self._changed = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+
+    def set(self, targets: Mapping[Target, Check]) -> None:
+        """Look at these targets and no others; those that stay are not disturbed."""
+        self._timetable.set(targets, self._clock())
+        self._changed.set()
+        if self._keeper is None:
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    def close(self) -> None:
+        """Look no more."""
+        for task in (self._keeper, *self._running):
+            if task is not None:
+                task.cancel()
+
+    async def _keep(self) -> None:
+        while True:
+            self._changed.clear()
+            self._begin()
+            due = self._timetable.next_due() if len(self._running) < self._most else None
+            pause = None if due is None else max(0.0, due - self._clock())
+            try:
+                await asyncio.wait_for(self._changed.wait(), pause)
+            except TimeoutError:
+                continue
+
+    def _begin(self) -> None:
+        """Start what is due, as far as there is room."""
+        while len(self._running) < self._most:
+            due = self._timetable.take(self._clock())
+            if due is None:
+                return
+            task = asyncio.get_running_loop().create_task(self._one(*due))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._changed.set()
+
+    async def _one(self, target: Target, check: Check) -> None:
+        result = None
+        try:
+            result = await self._look(target, check)
+        finally:
+            wanted = self._timetable.done(target, result, self._clock())
+        if wanted:
+            self._on_result(target, result)

@@ -1,0 +1,104 @@
+"""When to look at which target. Clock and chance come from outside, so this is plain arithmetic.
+
+The first look is due at once. The second falls anywhere in one interval, so that
+targets which appeared together drift apart; from then on every look comes after the
+interval, 10 % more or less. While the row of successes or failures is shorter than the
+verdict needs, looks come after 0.3 s: a killed server is out after one interval and one
+quick repeat.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from willis.model.check import Check, Target
+from willis.plan.verdict import Result
+
+_JITTER = 0.1
+_REPEAT_S = 0.3
+
+
+@dataclass(slots=True)
+class _Entry:
+    check: Check
+    due: float
+    looks: int = 0
+    ok: bool | None = None
+    row: int = 0
+    """How many results like the last one came in a row."""
+    busy: bool = False
+
+
+class Timetable:
+    """The targets and their next looks. ``chance`` gives numbers in 0 to 1 (1 excluded)."""
+
+    def __init__(self, chance: Callable[[], float]) -> None:
+        self._chance = chance
+        self._entries: dict[Target, _Entry] = {}
+        self._heap: list[tuple[float, Target]] = []
+
+    def set(self, targets: Mapping[Target, Check], now: float) -> None:
+        """Look at ``targets`` and no others. A target that stays keeps its row; one whose
+        interval got shorter is looked at within the new one.
+        """
+        for gone in self._entries.keys() - targets.keys():
+            del self._entries[gone]
+        for target, check in targets.items():
+            entry = self._entries.get(target)
+            if entry is None:
+                self._entries[target] = _Entry(check, now)
+                self._plan(target, now)
+            elif entry.check != check:
+                entry.check = check
+                if not entry.busy and entry.due > now + check.interval_s:
+                    self._plan(target, now + self._chance() * check.interval_s)
+
+    def next_due(self) -> float | None:
+        """When the next look is due; None if there is none to wait for."""
+        while self._heap and not self._valid(*self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take(self, now: float) -> tuple[Target, Check] | None:
+        """One target that is due; it is busy until ``done``."""
+        due = self.next_due()
+        if due is None or due > now:
+            return None
+        _, target = heapq.heappop(self._heap)
+        entry = self._entries[target]
+        entry.busy = True
+        return target, entry.check
+
+    def done(self, target: Target, result: Result | None, now: float) -> bool:
+        """Plan the next look. ``result`` None: the look was broken off. False: nobody asks any more."""
+        entry = self._entries.get(target)
+        if entry is None or not entry.busy:
+            return False
+        entry.busy = False
+        if result is not None and result.counts:
+            entry.row = entry.row + 1 if entry.ok is result.ok else 1
+            entry.ok = result.ok
+        entry.looks += 1
+        self._plan(target, now + self._pause(entry))
+        return True
+
+    def _pause(self, entry: _Entry) -> float:
+        interval = entry.check.interval_s
+        if entry.looks == 1:
+            needed = entry.check.rise if entry.ok else entry.check.fall
+            entry.row = needed
+            return interval * self._chance()
+        needed = entry.check.rise if entry.ok else entry.check.fall
+        if entry.ok is not None and entry.row < needed:
+            return min(interval, _REPEAT_S)
+        return interval * (1 + _JITTER * (2 * self._chance() - 1))
+
+    def _plan(self, target: Target, due: float) -> None:
+        self._entries[target].due = due
+        heapq.heappush(self._heap, (due, target))
+
+    def _valid(self, due: float, target: Target) -> bool:
+        entry = self._entries.get(target)
+        return entry is not None and not entry.busy and entry.due == due

@@ -1,0 +1,84 @@
+"""From single looks to a verdict: rise and fall in a row, and what is remembered of a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from willis.model.check import Check, CheckKind
+from willis.model.status import Health, Verdict
+
+_GOOD = (Verdict.UP, Verdict.BUSY)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One look at a target: what was asked, what came back, and what it means."""
+
+    at: float
+    """Seconds since the epoch at which the look ended."""
+    verdict: Verdict
+    """UNKNOWN: the look failed on our own side and says nothing about the server."""
+    reason: str
+    """One sentence, the same for every look that ended alike."""
+    took_ms: float = 0.0
+    sent: str = ""
+    received: str = ""
+    kind: CheckKind = CheckKind.TCP
+
+    @property
+    def ok(self) -> bool:
+        """Whether the server may take new connections."""
+        return self.verdict in _GOOD
+
+    @property
+    def counts(self) -> bool:
+        """Whether the look says anything about the server."""
+        return self.verdict is not Verdict.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """All that is remembered of one target."""
+
+    health: Health = field(default_factory=Health)
+    successes: int = 0
+    """In a row, until now."""
+    failures: int = 0
+    """In a row, until now."""
+    last_good: Result | None = None
+    last_failed: Result | None = None
+
+
+def advance(track: Track, result: Result, check: Check, now: float) -> Track:
+    """The track after one more look. ``now``: seconds since the epoch.
+
+    The first result is believed at once; afterwards ``check.rise`` successes or
+    ``check.fall`` failures in a row turn the verdict. Between two good verdicts (up,
+    busy) or two bad ones (dead, hung, misconfigured) the newest holds at once. A look
+    that failed on our own side changes no verdict and breaks no row.
+    """
+    if not result.counts:
+        return _blind(track, result)
+    if result.ok:
+        after = replace(track, successes=track.successes + 1, failures=0, last_good=result)
+        turned = after.successes >= check.rise
+    else:
+        after = replace(track, successes=0, failures=track.failures + 1, last_failed=result)
+        turned = after.failures >= check.fall
+    was = track.health.verdict
+    same_side = (was in _GOOD) is result.ok
+    if was is Verdict.UNKNOWN or same_side or turned:
+        return replace(after, health=_health(track.health, result, now))
+    return after
+
+
+def _blind(track: Track, result: Result) -> Track:
+    """Nothing was learnt. A target never seen says so; a known one keeps its verdict."""
+    if track.health.verdict is Verdict.UNKNOWN:
+        return replace(track, health=replace(track.health, reason=result.reason))
+    return track
+
+
+def _health(old: Health, result: Result, now: float) -> Health:
+    since = old.since if old.verdict is result.verdict else now
+    return Health(result.verdict, result.reason, since)
