@@ -72,7 +72,7 @@ def _known_keys(kind: Record, entries: dict[str, Node], path: Path, faults: list
         if key is None:
             close = guess(name, kind.by_name, faults)
             meant.add(close)
-            what = f"{shown(name)} is not a key of a {kind.title.lower()}."
+            what = f"{shown(name)} is not a key of this {kind.title.lower()}."
             remedy = f"{did_you_mean(close)}The keys here are {', '.join(kind.by_name)}."
             meant_path = ((*path, close),) if close else ()
             faults.append(Fault((*path, name), what, remedy, rests_on=meant_path))

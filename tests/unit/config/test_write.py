@@ -1,0 +1,203 @@
+"""Writing: any config comes back as it was, in a text that people can read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from willis import config
+from willis.model.check import Check
+from willis.model.config import Config
+from willis.model.node import Attach, Host, Interface
+from willis.model.service import (
+    Address,
+    Application,
+    CookiePersistence,
+    Forwarding,
+    Persistence,
+    Protocol,
+    RealServer,
+    Scheduler,
+    SourcePersistence,
+    VirtualService,
+)
+
+FOUR, SIX = IPv4Address("10.0.0.0"), IPv6Address("2001:db8::")
+INTERFACES = (
+    Interface("eth0", (IPv4Interface("10.0.0.2/16"),)),
+    Interface("no", (IPv6Interface("2001:db8::2/64"), IPv4Interface("192.0.2.1/31")), Attach.XDP),
+)
+NAMES = st.one_of(
+    st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"),
+    st.sampled_from(["no", "Null", "1e3", "010", "0x1F", "1_0", "2026-01-31", "1.0", "y", "10.0.0.1"]),
+)
+MILLISECONDS = st.integers(200, 60_000).map(lambda ms: ms / 1000)
+SECONDS = st.one_of(st.integers(1, 86_400), st.sampled_from([60, 300, 3600, 86_400]))
+PORTS = st.integers(1, 65535)
+SOURCE = st.builds(SourcePersistence, SECONDS, st.integers(1, 32))
+COOKIE = st.builds(CookiePersistence, st.from_regex(r"\A[A-Za-z0-9_-]{1,32}\Z"), SECONDS, SECONDS)
+
+
+@st.composite
+def checks(draw: st.DrawFn) -> Check:
+    slow, quick = sorted((draw(MILLISECONDS), draw(MILLISECONDS)), reverse=True)
+    counts = st.integers(1, 100)
+    return Check(
+        interval_s=slow, timeout_s=quick, rise=draw(counts), fall=draw(counts), port=draw(st.none() | PORTS)
+    )
+
+
+@st.composite
+def services(draw: st.DrawFn, name: str, vip: Address, hosts: list[Host]) -> VirtualService:
+    dr = draw(st.booleans())
+    reachable = [host for host in hosts if not dr or host.address.version == vip.version]
+    protocol = draw(st.sampled_from(Protocol)) if dr else Protocol.TCP
+    application = draw(st.sampled_from(Application))
+    persistence: Persistence | None = draw(st.none() | SOURCE)
+    if not dr and application.is_http:
+        persistence = draw(st.one_of(st.none(), SOURCE, COOKIE))
+    port = st.none() if dr else st.none() | PORTS
+
+    def server(host: Host) -> RealServer:
+        return RealServer(host.name, host.address, draw(port), draw(st.integers(0, 256)))
+
+    chosen = draw(st.lists(st.sampled_from(reachable), min_size=1, max_size=8, unique=True))
+    fallback = replace(server(reachable[0]), weight=100) if draw(st.booleans()) else None
+    return VirtualService(
+        name=name,
+        vip=vip,
+        ports=tuple(sorted(draw(st.sets(PORTS, min_size=1, max_size=4)))),
+        forwarding=Forwarding.DR if dr else Forwarding.PROXY,
+        check=draw(checks()),
+        pool=tuple(map(server, chosen)),
+        protocol=protocol,
+        application=application,
+        scheduler=draw(st.sampled_from(Scheduler)),
+        persistence=persistence,
+        fallback=fallback,
+    )
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    """Any site without errors: every service has its own VIP, DR stays in its family."""
+    names = draw(st.lists(NAMES, min_size=2, max_size=8, unique=True))
+    hosts = [Host(n, (SIX if i % 2 else FOUR) + 256 + i) for i, n in enumerate(names)]
+    service_names = draw(st.lists(NAMES, max_size=5, unique=True))
+    vips = [draw(st.sampled_from((FOUR, SIX))) + 1024 + i for i in range(len(service_names))]
+    return Config(
+        site=draw(NAMES),
+        interfaces=INTERFACES,
+        hosts=tuple(hosts),
+        services=tuple(draw(services(n, v, hosts)) for n, v in zip(service_names, vips, strict=True)),
+    )
+
+
+@settings(deadline=None)
+@given(configs())
+def test_what_is_written_is_what_is_read(site: Config) -> None:
+    text = config.write(site)
+    loaded = config.load(text)
+    assert loaded.config == site, loaded.problems
+    assert config.write(loaded.config) == text
+    assert isinstance(yaml.safe_load(text), dict)
+
+
+def test_an_empty_config() -> None:
+    assert config.load(config.write(Config())).config == Config()
+
+
+def test_it_reads_plainly() -> None:
+    hosts = (Host("a", FOUR + 257), Host("b", FOUR + 258))
+    a, b = (RealServer(h.name, h.address) for h in hosts)
+    web = VirtualService(
+        name="Web",
+        vip=SIX + 9,
+        ports=(80, 81),
+        forwarding=Forwarding.PROXY,
+        check=Check(interval_s=0.5, timeout_s=0.5, port=8080),
+        pool=(a, replace(b, port=8080, weight=7)),
+        application=Application.HTTP,
+        scheduler=Scheduler.WRR,
+        persistence=CookiePersistence(),
+        fallback=replace(a, port=9080),
+    )
+    dicom = VirtualService(
+        name="Dicom",
+        vip=FOUR + 9,
+        ports=(104,),
+        forwarding=Forwarding.DR,
+        check=Check(),
+        pool=(a, b),
+        persistence=SourcePersistence(90, 24),
+    )
+    notes = {"document": "Two services.\nBoth small.", "services.Dicom": "The archive."}
+    site = Config("plain", INTERFACES[:1], hosts, (dicom, web, replace(dicom, name="no", ports=(105,))))
+    assert (
+        config.write(site, notes)
+        == """\
+# Two services.
+# Both small.
+version: 1
+site: plain
+
+interfaces:
+  eth0:
+    addresses: [10.0.0.2/16]
+
+hosts:
+  a: 10.0.1.1
+  b: 10.0.1.2
+
+defaults:
+  scheduler: wlc
+  weight: 100
+  check: {kind: tcp, interval: 5s, timeout: 2s, rise: 2, fall: 2}
+
+services:
+  # The archive.
+  Dicom:
+    vip: 10.0.0.9
+    ports: 104
+    forwarding: dr
+    persistence: {kind: source-ip, timeout: 90s, mask: 24}
+    pool: [a, b]
+
+  Web:
+    vip: "2001:db8::9"
+    ports: [80, 81]
+    application: http
+    forwarding: proxy
+    scheduler: wrr
+    persistence: {kind: cookie, name: SERVERID, idle: 30m, life: 12h}
+    check: {interval: 500ms, timeout: 500ms, port: 8080}
+    fallback: {host: a, port: 9080}
+    pool: [a, {host: b, port: 8080, weight: 7}]
+
+  "no":
+    vip: 10.0.0.9
+    ports: 105
+    forwarding: dr
+    persistence: {kind: source-ip, timeout: 90s, mask: 24}
+    pool: [a, b]
+"""
+    )
+
+
+def test_a_long_pool_is_a_list_of_lines() -> None:
+    hosts = tuple(Host(f"imaging-host-{i}", FOUR + 256 + i) for i in range(1, 9))
+    pool = tuple(RealServer(h.name, h.address) for h in hosts)
+    service = VirtualService("S", FOUR + 9, (104,), Forwarding.DR, Check(), pool)
+    text = config.write(Config("s", INTERFACES[:1], hosts, (service,)))
+    assert "    pool:\n      - imaging-host-1\n      - imaging-host-2\n" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert config.load(text).problems == ()
+
+
+def test_a_note_cannot_leave_its_comment() -> None:
+    text = config.write(Config(), {"document": "a\nsite: b\x85site: c\u2028site: d\rsite: e"})
+    assert config.load(text).config == Config()
