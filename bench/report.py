@@ -1,0 +1,159 @@
+"""From samples to figures, a table and JSON. Pure.
+
+A chain's own cost is its time less that of the generator with the same kind of sink; ratios are
+own costs over plain IP forwarding's, from the minima of the whole run, with the least and the
+greatest ratio of a single round as their spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+
+from bench.chain import FORWARDING, SKB_ALONE, XDP_ALONE, Case, Sample
+from bench.kernel import Hook
+from bench.l4 import Results
+from bench.program import EMPTY, Packet
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRow:
+    """ns a frame; ``ratio`` and its spread in plain IP forwarding; ``arrived`` in per cent."""
+
+    path: str
+    min: float
+    median: float
+    max: float
+    own: float
+    ratio: float
+    ratio_least: float
+    ratio_most: float
+    arrived: float
+    target: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRow:
+    """ns a packet, the wrapper included, over the best of each round; ``own`` is less the empty program."""
+
+    hook: str
+    packet: str
+    min: float
+    median: float
+    max: float
+    own: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    rounds: int
+    chain: tuple[ChainRow, ...]
+    program: tuple[ProgramRow, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def report(results: Results) -> Report:
+    """The figures of a run with at least one round."""
+    return Report(
+        rounds=len(results.chain[FORWARDING]),
+        chain=tuple(_chain_row(case, results) for case in results.chain),
+        program=tuple(_program_row(hook, packet, results) for hook, packet in results.program),
+    )
+
+
+def table(figures: Report) -> Group:
+    """What a terminal of 80 columns shows."""
+    rounds = "1 round" if figures.rounds == 1 else f"{figures.rounds} rounds"
+    return Group(
+        f"The whole chain, {rounds}: CPU ns a 60-byte UDP frame",
+        _chain_table(figures.chain),
+        "own: min less that of the generator with the same sink; x: own in plain IP forwarding\n",
+        f"The program alone, {rounds}: ns a packet by BPF_PROG_RUN, best of each round",
+        _program_table(figures.program),
+        "own: min less that of the empty program\n",
+        *_verdicts(figures.chain),
+    )
+
+
+def _chain_row(case: Case, results: Results) -> ChainRow:
+    samples = results.chain[case]
+    costs = [cost for sample in samples for cost in sample.tries]
+    base = results.chain[XDP_ALONE if case.hook is Hook.XDP else SKB_ALONE]
+    alone, forwarding = results.chain[SKB_ALONE], results.chain[FORWARDING]
+
+    def ratio(rounds: slice) -> float:
+        return _own(samples[rounds], base[rounds]) / _own(forwarding[rounds], alone[rounds])
+
+    single = [ratio(slice(i, i + 1)) for i in range(len(samples))]
+    return ChainRow(
+        path=case.name,
+        min=min(costs),
+        median=median(costs),
+        max=max(costs),
+        own=_own(samples, base),
+        ratio=ratio(slice(None)),
+        ratio_least=min(single),
+        ratio_most=max(single),
+        arrived=100 * sum(s.arrived for s in samples) / sum(s.sent for s in samples),
+        target=case.target,
+    )
+
+
+def _own(samples: Sequence[Sample], base: Sequence[Sample]) -> float:
+    return _least(samples) - _least(base)
+
+
+def _least(samples: Iterable[Sample]) -> float:
+    return min(min(sample.tries) for sample in samples)
+
+
+def _program_row(hook: Hook, packet: Packet, results: Results) -> ProgramRow:
+    best = [min(tries) for tries in results.program[hook, packet]]
+    empty = min(min(tries) for tries in results.program[hook, EMPTY])
+    return ProgramRow(
+        hook=hook.value,
+        packet=packet.name,
+        min=min(best),
+        median=median(best),
+        max=max(best),
+        own=min(best) - empty,
+    )
+
+
+def _chain_table(rows: Iterable[ChainRow]) -> Table:
+    shown = _table(("path",), ("min", "median", "max", "own", "x", "spread", "arrived"))
+    for row in rows:
+        ratios = (f"{row.ratio:.2f}", f"{row.ratio_least:.2f}-{row.ratio_most:.2f}") if row.own else ("", "")
+        numbers = (f"{n:.0f}" for n in (row.min, row.median, row.max, row.own))
+        shown.add_row(row.path, *numbers, *ratios, f"{row.arrived:.1f} %")
+    return shown
+
+
+def _program_table(rows: Iterable[ProgramRow]) -> Table:
+    shown = _table(("hook", "packet"), ("min", "median", "max", "own"))
+    for row in rows:
+        shown.add_row(row.hook, row.packet, *(f"{n:.0f}" for n in (row.min, row.median, row.max, row.own)))
+    return shown
+
+
+def _table(words: Iterable[str], numbers: Iterable[str]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in words:
+        shown.add_column(name, no_wrap=True)
+    for name in numbers:
+        shown.add_column(name, justify="right", no_wrap=True)
+    return shown
+
+
+def _verdicts(rows: Iterable[ChainRow]) -> Iterator[str]:
+    for row in rows:
+        if row.target is not None:
+            met = "met" if row.ratio <= row.target else "missed"
+            yield f"{row.path}: {row.ratio:.2f} x plain IP forwarding, target {row.target:.2f}: {met}"
