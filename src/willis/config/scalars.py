@@ -74,11 +74,11 @@ class Name:
         trap = taken_for(text) if plain else None
         if trap == "nothing at all":
             raise Unfit(f"The name of the {self.of} is missing.", f"Write one: {self.allowed}.")
+        if not self.pattern.match(text):
+            raise Unfit(f"{shown(text)} is no valid {self.of} name.", f"Use {self.allowed}.")
         if trap is not None:
             what = f"{shown(text)} without quotes is {trap} to YAML, not a name."
             raise Unfit(what, f'Choose another name, or write it in quotes: "{text}".')
-        if not self.pattern.match(text):
-            raise Unfit(f"{shown(text)} is no valid {self.of} name.", f"Use {self.allowed}.")
         return text
 
     def schema(self) -> Schema:
