@@ -83,11 +83,11 @@ def test_a_health_flip_rewrites_no_file_and_no_address(compile_: Compile, data: 
     config = site(dr(), web())
     old, new = data.draw(statuses(config)), data.draw(statuses(config))
     changes = diff("memory", compile_(config, old), compile_(config, new))
-    assert {c.kind for c in changes} <= {"member", "fallback", "server"}
+    assert {c.kind for c in changes} <= {"member", "fallback", "table", "server"}
 
 
 @every_engine
-def test_a_dead_server_touches_only_its_own_artefacts(compile_: Compile) -> None:
+def test_a_dead_server_touches_only_its_own_artefacts_and_the_tables(compile_: Compile) -> None:
     config = site(dr(), web())
     changes = diff("m", compile_(config, seen(config)), compile_(config, seen(config, vna1=Verdict.DEAD)))
-    assert all(c.key.endswith("/vna1") for c in changes)
+    assert all(c.kind == "table" or c.key.endswith("/vna1") for c in changes)

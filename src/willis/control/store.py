@@ -164,7 +164,10 @@ class Store:
     def _select(self, where: str, *values: object) -> list[Revision]:
         columns = "number, digest, document, at, author, reason, state, note"
         rows = self._execute(f"SELECT {columns} FROM revision {where}", values).fetchall()  # noqa: S608
-        return [Revision(*row[:6], Standing(row[6]), row[7]) for row in rows]
+        return [
+            Revision(number, name, document, at, author, reason, Standing(state), note)
+            for number, name, document, at, author, reason, state, note in rows
+        ]
 
     def _execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         try:
