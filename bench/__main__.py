@@ -30,12 +30,13 @@ def main() -> int:
     try:
         figures = report(measure(effort, progress.print))
     except (Unable, EngineError) as reason:
-        progress.print(str(reason), markup=False)
+        progress.print(str(reason), markup=False, soft_wrap=True)
         return 1
     except OSError as error:
         progress.print(
-            f"The kernel refuses what the bench needs ({error}): root, network namespaces and eBPF of Linux 6.6.",
+            f"The kernel refuses the bench ({error}); it takes root, namespaces and the eBPF of Linux 6.6.",
             markup=False,
+            soft_wrap=True,
         )
         return 1
     if options.json:
