@@ -7,17 +7,15 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from willis.config import Problem
+from willis.terminal import console, table
 
 Json = dict[str, Any]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = console()
+err = console(stderr=True)
 
 _STATE = {
     "up": "[green]● up[/]",
@@ -30,14 +28,6 @@ _EFFECT = {"none": "no effect", "new-sessions": "new sessions only", "drops": "[
 def as_json(content: Json) -> None:
     """Print for programs."""
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
-
-
-def table(*columns: str) -> Table:
-    """A plain table in the house's style."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    return grid
 
 
 def problem(found: Problem) -> Json:
@@ -78,14 +68,15 @@ def show_status(status: Json) -> None:
     if not status["services"]:
         out.print("No services yet: apply a document with 'willis apply FILE'.")
         return
-    grid = table("state", "service", "VIP", "mode", "servers", "active", "total", "bytes in")
+    columns = ("state", "service", "VIP", "mode", "servers", "active", "total", "in")
+    grid = table(*columns, keep=columns[:4])
     for s in status["services"]:
         grid.add_row(
             _STATE[s["state"]],
             escape(s["name"]),
             f"{s['vip']}:{','.join(map(str, s['ports']))}",
             _mode(s),
-            " ".join(_server(server) for server in s["servers"]) + _fallback(s),
+            _servers(s),
             str(s["sessions"]["active"]),
             str(s["sessions"]["total"]),
             _bytes(s["bytes"]["in"]),
@@ -162,18 +153,21 @@ def _mode(service: Json) -> str:
     )
 
 
-def _server(server: Json) -> str:
-    host = escape(server["host"])
-    if server["standing"] == "open":
-        return f"[green]{host}[/]"
+def _closed(server: Json) -> str:
     word = server["admin"] if server["admin"] != "online" else server["verdict"]
     colour = "red" if server["standing"] == "down" else "yellow"
-    return f"[{colour}]{host}({word})[/]"
+    return f"[{colour}]{escape(server['host'])} {word}[/]"
 
 
-def _fallback(service: Json) -> str:
+def _servers(service: Json) -> str:
+    """How many servers take connections, and by name those that do not."""
+    servers = service["servers"]
+    closed = [s for s in servers if s["standing"] != "open"]
+    words = [f"{len(servers) - len(closed)}/{len(servers)}", *map(_closed, closed)]
     fallback = service["fallback"]
-    return f" [yellow]→ fallback {escape(fallback['host'])}[/]" if fallback and fallback["in_use"] else ""
+    if fallback and fallback["in_use"]:
+        words.append(f"[yellow]→ fallback {escape(fallback['host'])}[/]")
+    return " ".join(words)
 
 
 def _bytes(count: float) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from willis import templates
 from willis.cli import show
+from willis.terminal import table
 
 app = typer.Typer(no_args_is_help=True, help="Vendor deployments as documents with a few questions.")
 
@@ -36,7 +37,7 @@ def list_templates(as_json: AsJson = False) -> None:
     if as_json:
         show.as_json({"templates": [{"name": t.name, "title": t.title} for t in found]})
         return
-    grid = show.table("template", "what it is")
+    grid = table("template", "what it is")
     for template in found:
         grid.add_row(template.name, escape(template.title))
     show.out.print(grid)
@@ -71,10 +72,10 @@ def show_template(name: Name, as_json: AsJson = False) -> None:
         )
         return
     show.out.print(f"[bold]{escape(template.title)}[/]\n{escape(template.description)}\n")
-    services = show.table("VIP", "service", "port", "mode", "carries")
+    services = table("VIP", "service", "port", "mode", "carries")
     for number, row in enumerate(template.rows, 1):
         services.add_row(str(number), row.name, str(row.port), row.forwarding.value, escape(row.says))
-    questions = show.table("--set", "question", "answer", "example")
+    questions = table("--set", "question", "answer", "example")
     for q in template.questions:
         questions.add_row(q.name, escape(q.text), escape(q.type), escape(q.example))
     show.out.print(services)
