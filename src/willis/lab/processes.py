@@ -99,10 +99,9 @@ def _scan(mark: str, inodes: Mapping[int, str]) -> Iterator[Process]:
 
 
 def _look(entry: Path, mark: str, inodes: Mapping[int, str]) -> Process | None:
-    environment = _environment(entry)
-    marked = environment.get(MARK) == mark
     home = inodes.get((entry / "ns" / "net").stat().st_ino) if inodes else None
-    if not marked and home is None:
+    environment = _environment(entry)
+    if home is None and environment.get(MARK) != mark:
         return None
     name, state = _name_and_state(entry)
     if state in "ZX":
@@ -112,7 +111,11 @@ def _look(entry: Path, mark: str, inodes: Mapping[int, str]) -> Process | None:
 
 
 def _environment(entry: Path) -> dict[str, str]:
-    raw = (entry / "environ").read_bytes()
+    """The environment that a process was started with; empty where we may not read it."""
+    try:
+        raw = (entry / "environ").read_bytes()
+    except PermissionError:
+        return {}
     pairs = (item.partition("=") for item in raw.decode("utf-8", "replace").split("\0"))
     return {key: value for key, _, value in pairs}
 

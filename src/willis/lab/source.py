@@ -13,6 +13,10 @@ from willis.config import load
 from willis.lab import loopback, scale
 from willis.lab.errors import LabError
 
+_LOOPBACK = 127
+_FIRST, _SECOND = (3, 2) if sys.byteorder == "little" else (0, 1)
+"""Where the first two numbers of an address stand: the kernel prints it as a word of the machine."""
+
 
 def document(source: str, servers: int | None = None) -> str:
     """The text of a document file, or of a template rendered with its example answers.
@@ -27,8 +31,18 @@ def document(source: str, servers: int | None = None) -> str:
 
 def on_loopback(text: str) -> str:
     """The document moved to loopback addresses, a network drawn at random. Raises LabError."""
-    site = random.choice(loopback.SITES)  # noqa: S311 - two twins must differ, nobody must not guess
-    return _dump(loopback.moved(_tree(text), site))
+    used = _listening_sites()
+    free = [site for site in loopback.SITES if site not in used]
+    if not free:
+        raise LabError("All loopback networks from 127.16 to 127.250 are in use: take a twin down first.")
+    return _dump(loopback.moved(_tree(text), random.choice(free)))  # noqa: S311 - to differ, not to hide
+
+
+def _listening_sites() -> set[int]:
+    """The networks ``127.SITE`` in which something has a socket (/proc/net/tcp, addresses as hex)."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    locals_ = (bytes.fromhex(line.split()[1].partition(":")[0]) for line in lines)
+    return {address[_SECOND] for address in locals_ if address[_FIRST] == _LOOPBACK}
 
 
 def _is_file(source: str) -> bool:
