@@ -85,7 +85,7 @@ def leftovers(name: str, base: Path) -> dict[str, list[str]]:
         "namespaces": [str(path) for path in netns.namespaces(name).values()],
         "mounts": mounts,
         "processes": marks,
-        "files": sorted(os.listdir(base)) if base.exists() else [],
+        "files": [path.name for path in base.iterdir()] if base.exists() else [],
     }
 
 

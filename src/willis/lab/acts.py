@@ -72,7 +72,7 @@ def _dicom(client: Client, service: VirtualService, port: int) -> Expected:
     files = data.mr(study)
     client.run("storescu", "-aet", client.machine.upper(), *where, *map(str, files))
     return Expected(
-        f"C-ECHO, C-STORE of {len(files)} MR images",
+        f"C-ECHO, {len(files)} x C-STORE",
         ("C-ECHO", *["C-STORE"] * len(files)),
         frozenset(map(data.digest, files)),
     )
@@ -85,7 +85,7 @@ def _mwl(client: Client, service: VirtualService, port: int) -> Expected:
     answer = client.run("findscu", "-v", "-W", "-aet", client.machine.upper(), *keys, *where)
     if "LAB^ONE" not in answer or "LAB^TWO" not in answer:
         raise ActFailed("the worklist query did not find the two items that every server has")
-    return Expected("C-ECHO, worklist C-FIND", ("C-ECHO", "C-FIND"))
+    return Expected("C-ECHO, C-FIND", ("C-ECHO", "C-FIND"))
 
 
 def _hl7(client: Client, service: VirtualService, port: int) -> Expected:
@@ -105,7 +105,7 @@ def _hl7(client: Client, service: VirtualService, port: int) -> Expected:
     if missing:
         raise ActFailed(f"no acknowledgement (MSA|AA) for {', '.join(missing)}")
     kinds = tuple("^".join(message.split("|")[8].split("^")[:2]) for message in messages)
-    return Expected("ADT, ORM, ORU, each acknowledged", kinds, frozenset(controls), one_server=True)
+    return Expected("ADT, ORM, ORU", kinds, frozenset(controls), one_server=True)
 
 
 def _mint(client: Client, service: VirtualService, port: int) -> Expected:
@@ -116,7 +116,7 @@ def _mint(client: Client, service: VirtualService, port: int) -> Expected:
     client.run(*_CURL, f"{url}{job}")
     client.run(*_CURL, f"{url}/studies?studyuid=2.25.1")
     whats = ("POST /jobs/createstudy", f"GET {job}", "GET /studies")
-    return Expected("study job, its state, a query", whats, one_server=True)
+    return Expected("job, its state, query", whats, one_server=True)
 
 
 def _http(client: Client, service: VirtualService, port: int) -> Expected:
@@ -126,14 +126,14 @@ def _http(client: Client, service: VirtualService, port: int) -> Expected:
     for _ in range(2):
         client.run(*_CURL, "--cookie", str(jar), "--cookie-jar", str(jar), url)
     one_server = service.persistence is not None
-    return Expected("2 visits with one cookie jar", ("GET /", "GET /"), one_server=one_server)
+    return Expected("2 visits, 1 cookie", ("GET /", "GET /"), one_server=one_server)
 
 
 def _generic(client: Client, service: VirtualService, port: int) -> Expected:
     kind = "udp" if service.protocol is Protocol.UDP else "tcp"
     own = (sys.executable, "-m", "willis.lab.sender", kind, str(service.vip), str(port))
     client.run(*own, stdin=b"willis")
-    return Expected(f"a {kind.upper()} echo", ("datagram" if kind == "udp" else "echo",))
+    return Expected(f"{kind.upper()} echo", ("datagram" if kind == "udp" else "echo",))
 
 
 _CURL = ("curl", "--silent", "--show-error", "--fail", "--max-time", "30")

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from willis.lab.errors import LabError
 from willis.lab.places import DEFAULT_NAME
+from willis.terminal import console
 
 if TYPE_CHECKING:
     from willis.lab.twin import Twin
@@ -37,8 +37,7 @@ Light = Annotated[bool, typer.Option("--light", help="Build the light twin even 
 Machine = Annotated[str, typer.Argument(metavar="HOST", help="A machine, see 'willis lab status'")]
 Piece = Annotated[str | None, typer.Argument(metavar="[PIECE]", help="One of its pieces; all if not given")]
 
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
+_out, _err = console(), console(stderr=True)
 
 
 @contextmanager

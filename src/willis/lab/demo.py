@@ -55,7 +55,7 @@ def report(twin: Twin, out: Console, say: Say) -> bool:
     """Send the traffic and print the table. Whether everything arrived as it must."""
     say("sending DICOM, HL7 and HTTP traffic from both clients through every service")
     rows = traffic.send(twin)
-    out.print(show.traffic(rows))
+    out.print(show.traffic(rows, out.width))
     good = sum(row.ok for row in rows)
     out.print(f"{good} of {len(rows)} exchanges proved by the hosts' ledgers")
     return good == len(rows)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from willis.lab.traffic import Row
+from willis.terminal import table
+
+_WIDE = 120
 
 _STATE = {
     "running": "[green]● running[/]",
@@ -22,7 +24,16 @@ _STATE = {
 def machines(status: dict[str, Any]) -> Table:
     """One line a machine."""
     kind = "light twin" if status["light"] else "twin"
-    found = _table(f"{kind} {status['name']}", "machine", "kind", "address", "state", "pieces", "ledger")
+    found = table(
+        "machine",
+        "kind",
+        "address",
+        "state",
+        "pieces",
+        "ledger",
+        title=f"{kind} {status['name']}",
+        keep=("machine", "kind", "address", "state"),
+    )
     for row in status["machines"]:
         addresses = row["addresses"]
         more = f" +{len(addresses) - 1}" if len(addresses) > 1 else ""
@@ -37,34 +48,32 @@ def machines(status: dict[str, Any]) -> Table:
     return found
 
 
-def traffic(rows: Sequence[Row]) -> Table:
-    """One line for each port of a service, with what all clients sent there."""
-    found = _table("", "service", "VIP", "mode", "sent", "served by", "client seen", "verdict")
+def traffic(rows: Sequence[Row], width: int) -> Table:
+    """One line for each port of a service, with what all clients sent there.
+
+    A terminal narrower than ``_WIDE`` columns does without the clients' addresses.
+    """
+    wide = width >= _WIDE
+    headings = ["service", "VIP", "mode", "sent", "served by", *(["client seen"] if wide else []), "verdict"]
+    found = table(*headings, keep=("service", "VIP", "mode"))
     lines: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         lines.setdefault((row.service, row.port), []).append(row)
-    for (service, port), mine in lines.items():
-        reasons = dict.fromkeys(f"{row.client}: {row.reason}" for row in mine if not row.ok)
-        verdict = "[green]● ok[/]" if not reasons else f"[red]■ failed[/] {escape('; '.join(reasons))}"
-        found.add_row(
-            escape(service),
-            f"{mine[0].vip}:{port}",
-            mine[0].mode,
-            next((row.sent for row in mine if row.ok), mine[0].sent),
-            escape(_together(", ".join(row.served_by) for row in mine)),
-            escape(_together(", ".join(row.client_seen) for row in mine)),
-            verdict,
-        )
+    for mine in lines.values():
+        first = next((row for row in mine if row.ok), mine[0])
+        seen = [_together(row.client_seen for row in mine)] if wide else []
+        vip = f"[{first.vip}]" if ":" in first.vip else first.vip
+        cells = [first.service, f"{vip}:{first.port}", first.mode, first.sent]
+        cells += [_together(row.served_by for row in mine), *seen]
+        found.add_row(*map(escape, cells), _verdict(mine))
     return found
 
 
-def _together(each: Iterable[str]) -> str:
-    """What the clients met, in their order, a line a client; said once if all met the same."""
-    return "\n".join(dict.fromkeys(text or "nobody" for text in each))
+def _verdict(rows: Sequence[Row]) -> str:
+    reasons = dict.fromkeys(f"{row.client}: {row.reason}" for row in rows if not row.ok)
+    return f"[red]■ failed[/] {escape('; '.join(reasons))}" if reasons else "[green]● ok[/]"
 
 
-def _table(title: str, *columns: str) -> Table:
-    found = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        found.add_column(column, overflow="fold")
-    return found
+def _together(each: Iterable[Sequence[str]]) -> str:
+    """What the clients met, in their order; said once if all met the same."""
+    return ", ".join(dict.fromkeys(" + ".join(words) or "nobody" for words in each))
