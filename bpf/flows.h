@@ -3,16 +3,23 @@
  * Connections: found, followed through their states, begun and ended.
  *
  *   SYN -> ESTABLISHED (the client's first ACK) -> FIN (its FIN) -> CLOSED (RST)
+ *   MIDWAY -> ESTABLISHED (a packet after PROOF_NS)
  *   DATAGRAM
  *
  * In DR the client's half is all that passes here.  SYN, ESTABLISHED and
- * DATAGRAM are live: they count in their member's load.  Every step out of a
- * live state is a compare-and-swap, so that a flow is counted down once.
+ * DATAGRAM are live: they count in their member's load.  Every step into or
+ * out of them is a compare-and-swap, so that a flow counts once.
+ *
+ * A connection met midway was evicted, comes from a partner node or was moved
+ * off a dead member.  In the last case its new server resets it, which is not
+ * seen here; so it counts only when the client goes on sending.
  */
 #ifndef WILLIS_FLOWS_H
 #define WILLIS_FLOWS_H
 
 #include "clients.h"
+
+#define PROOF_NS 2000000000ULL  /* longer than a reset takes to stop a client */
 
 static __always_inline bool is_live(__u32 state)
 {
@@ -73,7 +80,18 @@ static __always_inline void count_begin(__u32 slot, __u32 service)
 		counts->connections++;
 }
 
-static __always_inline void advance(struct packet *p, struct flow *flow, __u32 service)
+static __always_inline void prove(struct flow *flow, __u32 service)
+{
+	__u32 slot = flow->member;
+
+	if (__sync_val_compare_and_swap(&flow->state, MIDWAY, ESTABLISHED) != MIDWAY)
+		return;
+	add_load(slot, 1);
+	mark_change(slot);
+	count_begin(slot, service);
+}
+
+static __always_inline void advance(struct packet *p, struct flow *flow, __u32 service, __u64 now)
 {
 	__u32 slot = flow->member;
 
@@ -82,6 +100,8 @@ static __always_inline void advance(struct packet *p, struct flow *flow, __u32 s
 			count_end(slot, service);
 	} else if (flow->state == SYN && !p->opening) {
 		__sync_val_compare_and_swap(&flow->state, SYN, ESTABLISHED);
+	} else if (flow->state == MIDWAY && now - flow->last > PROOF_NS) {
+		prove(flow, service);
 	}
 }
 
@@ -107,9 +127,9 @@ static __noinline __u32 follow(struct packet *p, struct flow *flow,
 		bpf_map_delete_elem(&flows, &p->flow);
 		return 0;
 	}
-	advance(p, flow, service->id);
+	advance(p, flow, service->id, now);
 	/* The coarse clock stands still within a tick: one write a tick is exact and cheap. */
-	if (flow->last != now) {
+	if (flow->last != now && flow->state != MIDWAY) {
 		flow->last = now;
 		if (service->persistence && is_live(state))
 			renew_tie(p, service, slot, now);
@@ -135,19 +155,25 @@ static __always_inline void release_load(struct packet *p)
 	p->reserved = 0;
 }
 
+static __always_inline __u32 first_state(const struct packet *p)
+{
+	if (p->flow.protocol == IPPROTO_UDP)
+		return DATAGRAM;
+	return p->opening ? SYN : MIDWAY;
+}
+
 /* Remembers a new flow.  Returns its member: another's if another CPU was quicker. */
 static __noinline __u32 remember(struct packet *p, const struct service *service, __u32 slot, __u64 now)
 {
-	struct flow fresh = { .last = now, .member = slot }, *flow;
+	struct flow fresh = { .last = now, .member = slot, .state = first_state(p) }, *flow;
 
-	if (p->flow.protocol == IPPROTO_UDP)
-		fresh.state = DATAGRAM;
-	else
-		fresh.state = p->opening ? SYN : ESTABLISHED;
-	take_load(p, slot);
+	if (is_live(fresh.state))
+		take_load(p, slot);
 	if (!bpf_map_update_elem(&flows, &p->flow, &fresh, BPF_NOEXIST)) {
-		mark_change(slot);
-		count_begin(slot, service->id);
+		if (is_live(fresh.state)) {
+			mark_change(slot);
+			count_begin(slot, service->id);
+		}
 		return slot;
 	}
 	release_load(p);

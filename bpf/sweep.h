@@ -38,6 +38,7 @@ static __always_inline __u64 timeout_of(__u32 state, const struct sweep_args *ar
 {
 	switch (state) {
 	case SYN:
+	case MIDWAY:
 		return args->syn;
 	case ESTABLISHED:
 		return args->established;

@@ -15,12 +15,17 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from willis.engines.ebpf.book import Book, Slot
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.model.check import Check
 from willis.model.config import Config
@@ -49,6 +54,11 @@ def missing() -> str | None:
         ["unshare", "--net", "true"], check=False, capture_output=True, text=True, timeout=10
     )
     return None if probe.returncode == 0 else f"no network namespaces here: {probe.stderr.strip()}"
+
+
+_MISSING = missing()
+LAB = [pytest.mark.lab, pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING))]
+"""The marks of every module that uses this network."""
 
 
 def run(*argv: str, text: str | None = None) -> str:
@@ -175,12 +185,30 @@ class Net:
         traffic = self.node.call(self.engine.traffic)
         return {host: each.active for (name, host), each in traffic.items() if name == service}
 
-    def connect(self, source: str = "10.77.0.10", vip: str = VIP, timeout: float = 5.0) -> Talk:
-        return Talk(self.client.call(_connect, source, vip, timeout))
+    def connect(
+        self, source: str = "10.77.0.10", vip: str = VIP, timeout: float = 5.0, port: int = PORT
+    ) -> Talk:
+        return Talk(self.client.call(_connect, source, (vip, port), timeout))
 
     def datagram(self, source: str, payload: bytes, vip: str = VIP, timeout: float = 3.0) -> str:
         """Sends one datagram from a new port; returns the answer."""
         return self.client.call(_datagram, source, payload, vip, timeout)
+
+    def apply_resolved(self, config: Config) -> None:
+        """Applies, and waits until every server can be reached: an IPv6 link needs a second to come up."""
+        self.apply(config)
+        self.until(lambda: all(slot.ifindex for slot in self.slots()), "every server's MAC is known")
+
+    def slots(self) -> list[Slot]:
+        return list(Book(self.engine._loaded.maps).slots().values())
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+        """Does upkeep, as the loop would, until something holds."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+            self.refresh()
+            time.sleep(0.05)
 
     def close(self) -> None:
         for process in self._processes:
@@ -190,6 +218,17 @@ class Net:
             run("umount", str(self.pins))
         for space in self._spaces:
             space.close()
+
+
+@contextmanager
+def started(directory: Path, **options: Any) -> Iterator[Net]:
+    """The network with an engine in its node; all of it goes away again."""
+    net = Net(directory, **options)
+    try:
+        net.start()
+        yield net
+    finally:
+        net.close()
 
 
 class Talk:
@@ -213,8 +252,8 @@ class Talk:
         self.wire.close()
 
 
-def _connect(source: str, vip: str, timeout: float) -> socket.socket:
-    return socket.create_connection((vip, PORT), timeout, source_address=(source, 0))
+def _connect(source: str, to: tuple[str, int], timeout: float) -> socket.socket:
+    return socket.create_connection(to, timeout, source_address=(source, 0))
 
 
 def _datagram(source: str, payload: bytes, vip: str, timeout: float) -> str:

@@ -1,7 +1,7 @@
 """Where the program sits: pinned links, one file for each interface and hook.
 
 A pinned link outlives the daemon, and its program is replaced at one instant.
-When its device vanishes the pin stays as the memory of what was wanted.
+A link whose device has vanished counts as not attached, so the next apply makes it anew.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Hooks:
         if any(p.path == path and _holds(p, links) for p in self._pinned()):
             return
         path.unlink(missing_ok=True)
-        self._links.update(layout.INDEX.pack(link.index), layout.LINK.pack(link.mac))
+        self._note_mac(link)
         try:
             made = bpf.create_link(self._programs[_PROGRAMS[hook]], link.index, _TYPES[hook])
         except OSError as error:
@@ -103,16 +103,17 @@ class Hooks:
         for hook in Attach:
             (self._directory / hook).rmdir()
 
-    def mend(self, links: Mapping[str, Link]) -> None:
-        """Attaches again where a device has come back, and keeps our own MACs as the wire has them."""
-        for pinned in list(self._pinned()):
+    def note_macs(self, links: Mapping[str, Link]) -> None:
+        """Tells XDP our own MACs as they are now."""
+        for pinned in self._pinned():
             link = links.get(pinned.interface)
-            if link is None:
-                continue
-            if not _holds(pinned, links):
-                self.attach(pinned.interface, pinned.hook, links)
-            elif self._links.lookup(layout.INDEX.pack(link.index)) != layout.LINK.pack(link.mac):
-                self._links.update(layout.INDEX.pack(link.index), layout.LINK.pack(link.mac))
+            if link is not None:
+                self._note_mac(link)
+
+    def _note_mac(self, link: Link) -> None:
+        key, value = layout.INDEX.pack(link.index), layout.LINK.pack(link.mac)
+        if self._links.lookup(key) != value:
+            self._links.update(key, value)
 
     def _path(self, interface: str, hook: Attach) -> Path:
         # bpffs keeps dots for itself; an interface's name allows no per cent sign

@@ -114,7 +114,7 @@ class EbpfEngine:
             Application(self._loaded, self._book, self._hooks, self._upkeep.resolve).run(changes)
 
     def refresh(self) -> None:
-        """Upkeep, to be called about once a second: MACs, lost interfaces, time-outs, free places."""
+        """Upkeep, to be called about once a second: MACs, time-outs, places that come free."""
         with self._lock, _explained("be refreshed"):
             self._upkeep.refresh()
 

@@ -1,4 +1,4 @@
-"""What the maps need while nothing is applied: fresh MACs, the sweep, places that come free, lost hooks.
+"""What the maps need while nothing is applied: fresh MACs, the sweep, places that come free.
 
 The loop calls for it about once a second. All of it may be late or left out
 without breaking a connection.
@@ -42,9 +42,12 @@ class Upkeep:
     def refresh(self) -> None:
         """One round of everything."""
         links = netlink.links()
-        self._hooks.mend(links)
+        self._hooks.note_macs(links)
         slots = self._book.slots()
-        self._update(slots.values(), links)
+        unresolved = self._update(slots.values(), links)
+        if unresolved:
+            time.sleep(_POLL_S)  # whoever is there has answered by now
+            self._update(unresolved, links)
         if time.monotonic() >= self._next_sweep:
             self.sweep(slots)
             self._collect(slots.values(), links)

@@ -1,0 +1,100 @@
+"""Upkeep: MACs that come late or change, flows that end in silence, counts that drifted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.ebpf_net import LAB, NAMES, SOURCES, Net, echo, site, started
+from willis.engines.ebpf import bpf, layout
+from willis.engines.ebpf.layout import INDEX
+
+pytestmark = LAB
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    with started(tmp_path_factory.mktemp("net")) as net:
+        yield net
+
+
+def test_a_server_that_cannot_be_reached_yet_gets_nothing_until_it_can(net: Net) -> None:
+    net.bridge.ip("link set s2 down")
+    try:
+        net.node.ip("neighbour flush all")
+        net.apply(site(echo("Late")))
+        assert {net.connect(source).server for source in SOURCES[:9]} == {"s1", "s3"}
+    finally:
+        net.bridge.ip("link set s2 up")
+    net.until(lambda: net.connect(SOURCES[0]).server == "s2", "s2 takes connections", 30)
+
+
+def test_a_changed_mac_is_followed(net: Net) -> None:
+    net.apply(site(echo("Mac", hosts=("s1",))))
+    assert net.connect(SOURCES[0]).server == "s1"
+    space = net.servers["s1"]
+    space.ip("link set eth0 address 02:00:00:00:11:11")
+    space.do("ping", "-c", "1", "-w", "2", "10.77.0.2")  # whatever it sends tells the node
+    net.until(
+        lambda: any(s.mac.hex() == "020000001111" for s in net.slots()), "the node knows the new MAC", 60
+    )
+    assert net.connect(SOURCES[0]).server == "s1"
+
+
+def test_our_own_changed_mac_is_followed(net: Net) -> None:
+    net.apply(site(echo("Own")))
+    net.node.ip("link set eth0 address 02:00:00:00:22:22")
+    net.client.ip("neighbour flush dev eth0")
+    net.until(lambda: {s.source_mac.hex() for s in net.slots()} == {"020000002222"}, "frames carry our MAC")
+    assert net.connect(SOURCES[0]).say()
+
+
+def test_silent_flows_end_by_their_states_timeouts(net: Net) -> None:
+    net.apply(site(echo("Silent")))
+    talks = [net.connect(source) for source in SOURCES[:6]]
+    assert net.active("Silent") == dict.fromkeys(NAMES, 2)
+    second = 10**9
+    time.sleep(0.05)
+    sweep(net, 0, second * 3600, 0, 0)
+    assert net.active("Silent") == dict.fromkeys(NAMES, 2), (
+        "an idle association outlives every other time-out"
+    )
+    sweep(net, second * 3600, 0, second * 3600, second * 3600)
+    assert net.active("Silent") == dict.fromkeys(NAMES, 0)
+    assert all(talk.say() for talk in talks[:0])
+
+
+def test_a_flow_that_was_just_touched_is_not_taken_for_an_old_one(net: Net) -> None:
+    net.apply(site(echo("Touch")))
+    talk = net.connect(SOURCES[0])
+    flows = net.engine._loaded.maps["flows"]
+    mine = [
+        (key, layout.FLOW.unpack(value))
+        for key, value in flows.items()
+        if layout.FLOW_KEY.unpack(key)[2] == talk.wire.getsockname()[1].to_bytes(2)
+    ]
+    [(key, (last, state, slot))] = mine
+    flows.update(key, layout.FLOW.pack(last + 10**12, state, slot))  # as if touched after the sweep began
+    sweep(net, 10**10, 10**10, 10**10, 10**10)
+    assert flows.lookup(key) is not None
+    assert talk.say()
+
+
+def test_a_count_that_drifted_is_put_right(net: Net) -> None:
+    net.apply(site(echo("Drift")))
+    talks = [net.connect(source) for source in SOURCES[:6]]
+    loads = net.engine._loaded.maps["loads"]
+    for slot in net.slots():
+        loads.update(INDEX.pack(slot.number), layout.LOAD.pack(99, 0))  # what evicted flows leave behind
+    net.until(lambda: net.active("Drift") == dict.fromkeys(NAMES, 2), "the flows themselves are counted")
+    for talk in talks:
+        talk.close()
+    net.until(lambda: net.active("Drift") == dict.fromkeys(NAMES, 0), "and none twice")
+
+
+def sweep(net: Net, *timeouts: int) -> None:
+    bpf.run_syscall(
+        net.engine._loaded.programs["willis_sweep"], layout.SWEEP_ARGS.pack(*timeouts, 1000, 0, 0)
+    )
