@@ -1,0 +1,280 @@
+"""The engine ``haproxy``: keeps one HAProxy at what Willis wants of it.
+
+Two copies of the configuration: the one in the run directory is what the master
+(re)loads; the one in the state directory is the last good one, replaced only after a
+worker has proven, by the digest in its text, that it loaded it. A kill at any point
+leaves a running worker and a text that is told from it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from willis.engines.haproxy import traffic
+from willis.engines.haproxy.binds import binds, refusal
+from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
+from willis.engines.haproxy.process import MasterProcess, verify
+from willis.engines.haproxy.runtime import Master, Runtime, sessions
+from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
+from willis.engines.haproxy.write import TokenError, stamp_of
+from willis.engines.port import EngineError, Traffic
+from willis.model.config import Config
+from willis.model.status import Status
+from willis.plan.diff import Artefacts, Change
+
+_READY_S = 30.0
+_POLL_S = 0.02
+_BETWEEN_RELOADS_S = 5
+"""A reload within about 3 s of the last one loses the stick tables on 2.6 and 2.8."""
+_USER = "haproxy"
+_LONGEST_SOCKET = 90
+"""unix(7) allows 108 bytes; HAProxy adds a suffix while it binds."""
+
+
+class HaproxyEngine:
+    """Implements ``engines.port.Engine``. HAProxy runs only while there is something to serve."""
+
+    name = "haproxy"
+
+    def __init__(
+        self, run_dir: Path, state_dir: Path, *, layer4: bool = False, transparent: bool = True
+    ) -> None:
+        self._layer4 = layer4
+        self._transparent = transparent
+        self._loaded = run_dir / "haproxy-loaded.cfg"
+        self._last_good = state_dir / "haproxy.cfg"
+        self._candidate = state_dir / "haproxy-candidate.cfg"
+        master_socket = run_dir / "haproxy-master.sock"
+        self._process = MasterProcess(
+            self._loaded, run_dir / "haproxy.pid", master_socket, state_dir / "haproxy.log"
+        )
+        self._files = HaproxyFiles.under(
+            run_dir, state_dir, user=_user(), open_files=self._process.open_files()
+        )
+        if len(os.fsencode(master_socket)) > _LONGEST_SOCKET:
+            raise EngineError(
+                f"the run directory {run_dir} is too long for unix sockets; choose a shorter one"
+            )
+        self._runtime = Runtime(Path(self._files.stats_socket))
+        self._master = Master(master_socket)
+        self._ledger = traffic.Ledger()
+        self._verified: str | None = None
+
+    def compile(self, config: Config, status: Status) -> Artefacts:
+        """What HAProxy should hold. Raises EngineError for a value that may not enter its file."""
+        try:
+            return compile_l7(
+                config, status, files=self._files, layer4=self._layer4, transparent=self._transparent
+            )
+        except TokenError as error:
+            raise EngineError(str(error)) from error
+
+    def observe(self) -> Artefacts:
+        """The text that the worker proves to run, and the states it reports; nothing if none runs."""
+        if self._process.pid() is None:
+            return {}
+        held: dict[str, str | ServerState] = dict(self._states())
+        text = self._text_of(self._runtime.info().get("description"))
+        if text is not None:
+            held[CONFIG] = text
+        return held
+
+    def check(self, want: Artefacts) -> None:
+        """``haproxy -c`` on a private copy, then try each new address. Raises EngineError."""
+        text = want.get(CONFIG)
+        if isinstance(text, str):
+            self._prove(text)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Over the runtime socket where that is enough, else by a reload. Raises EngineError."""
+        have = self.observe()
+        want = dict(have)
+        for change in changes:
+            if change.want is None:
+                want.pop(change.key, None)
+            else:
+                want[change.key] = change.want
+        text = want.get(CONFIG)
+        states = {key: value for key, value in want.items() if isinstance(value, ServerState)}
+        if not isinstance(text, str):
+            self._retire()
+            return
+        if self._process.pid() is None:
+            self._start(text, states)
+        elif text != have.get(CONFIG):
+            self._reload(have.get(CONFIG), text, states)
+        self._push(states)
+
+    def traffic(self) -> dict[tuple[str, str], Traffic]:
+        """Counters by (service, host), over reloads; see ``traffic`` for what they miss."""
+        if self._process.pid() is None:
+            return self._ledger.add({})
+        workers = self._master.workers().all
+        return self._ledger.add(
+            {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
+        )
+
+    def refresh(self) -> None:
+        """Nothing ages inside HAProxy."""
+
+    def close(self) -> None:
+        """Let go; HAProxy goes on."""
+
+    def stop(self) -> None:
+        """End HAProxy now, with all its connections (teardown)."""
+        self._process.stop()
+
+    def _states(self) -> dict[str, ServerState]:
+        try:
+            return parse(self._runtime.ask("show servers state"))
+        except StateError as error:
+            raise EngineError(f"HAProxy's report cannot be read: {error}") from error
+
+    def _text_of(self, stamp: str | None) -> str | None:
+        """The text with that digest, from the two copies; None if neither is it."""
+        for path in (self._loaded, self._last_good):
+            text = path.read_text() if path.exists() else ""
+            if stamp is not None and stamp_of(text) == stamp:
+                return text
+        return None
+
+    def _prove(self, text: str) -> None:
+        if text != self._verified:
+            _write(self._candidate, text)
+            verify(self._candidate)
+            self._candidate.unlink()
+            self._verified = text
+        held = self.observe().get(CONFIG)
+        new = binds(text) - (binds(held) if isinstance(held, str) else frozenset())
+        refused = [why for bind in sorted(new) if (why := refusal(bind, self._process.is_ours))]
+        if refused:
+            raise EngineError(f"HAProxy could not listen: {'; '.join(refused)}")
+
+    def _start(self, text: str, states: Mapping[str, ServerState]) -> None:
+        self._prove(text)
+        _write(Path(self._files.server_state), state_file(states))
+        _write(self._loaded, text)
+        mark = self._process.mark()
+        self._process.start()
+        deadline = time.monotonic() + _READY_S
+        while not (self._runs(text) and self._process.pid()):
+            if not self._process.starting() or time.monotonic() > deadline:
+                self._process.give_up()
+                raise EngineError(f"HAProxy does not start: {self._process.words_since(mark)}")
+            time.sleep(_POLL_S)
+        _write(self._last_good, text)
+
+    def _reload(self, old: object, text: str, states: Mapping[str, ServerState]) -> None:
+        self._prove(text)
+        if not isinstance(old, str) or "stick-table" in old + text:
+            self._keep_apart()
+        before = self._master.workers().reloads
+        mark = self._process.mark()
+        _write(Path(self._files.server_state), state_file(states))
+        _write(self._loaded, text)
+        self._process.signal(signal.SIGUSR2)
+        if not self._took(text, before):
+            if self._last_good.exists():
+                _write(self._loaded, self._last_good.read_text())
+            said = self._process.words_since(mark)
+            raise EngineError(f"HAProxy refused to reload: {said}; the last good configuration goes on")
+        _write(self._last_good, text)
+
+    def _keep_apart(self) -> None:
+        """Wait until the running worker is old enough for its stick tables to be handed on.
+
+        Waiting here is the simplest honest way: ``apply`` means that it was done. What
+        it delays is HAProxy's own health flips, by at most five seconds and only when
+        two documents follow each other so closely; meanwhile HAProxy takes a refused
+        connection to another server by itself.
+        """
+        age = int(self._runtime.info().get("Uptime_sec", "0"))
+        time.sleep(max(0, _BETWEEN_RELOADS_S - age))
+
+    def _took(self, text: str, reloads_before: int) -> bool:
+        """Wait for the outcome of a reload. False: HAProxy refused it or never came back."""
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+            try:
+                workers = self._master.workers()
+            except EngineError:
+                continue  # the master is executing itself anew
+            if workers.reloads > reloads_before:
+                if workers.failed:
+                    return False
+                if self._runs(text):
+                    return True
+        return False
+
+    def _runs(self, text: str) -> bool:
+        """Whether the worker behind the runtime socket has loaded ``text``."""
+        try:
+            return self._runtime.info().get("description") == stamp_of(text)
+        except EngineError:
+            return False
+
+    def _push(self, states: Mapping[str, ServerState]) -> None:
+        """Bring every server into its state, and read back that it is."""
+        have = self._states()
+        if missing := sorted(states.keys() - have.keys()):
+            raise EngineError(
+                f"HAProxy has no such server: {', '.join(missing)}; the next pass compiles anew"
+            )
+        differing = {key: state for key, state in states.items() if have[key] != state}
+        if not differing:
+            return
+        self._runtime.run([line for key, state in differing.items() for line in commands(key, state)])
+        self._cut({parts(key) for key, state in differing.items() if state.mode is Mode.MAINT})
+        have = self._states()
+        if wrong := sorted(key for key in differing if have.get(key) != states[key]):
+            raise EngineError(
+                f"HAProxy did not take the state of {', '.join(wrong)}; the next pass tries again"
+            )
+
+    def _cut(self, halted: set[tuple[str, str]]) -> None:
+        """End the connections of halted servers, in old workers too."""
+        if not halted:
+            return
+        for worker in self._master.workers().all:
+            for session, service, server in sessions(self._master.ask(worker, "show sess")):
+                if (service, server) in halted:
+                    self._master.ask(worker, f"shutdown session {session}")
+
+    def _retire(self) -> None:
+        if self._process.pid() is not None:
+            self._process.retire()
+
+
+def _user() -> str | None:
+    """The packaged user for the workers, if we may change to it."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(_USER).pw_name
+    except KeyError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file whole or not at all, and keep it over a power cut. Raises EngineError."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written: {error.strerror}; what runs stays as it is") from error

@@ -1,0 +1,111 @@
+"""Clients for HAProxy's two sockets: a worker's runtime API, and the master's.
+
+Connections are one-shot: a kept one would stay with the old worker after a reload.
+Commands are given by our own code from checked tokens, never from a user's text.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from willis.engines.port import EngineError
+
+_ANSWER_S = 10.0
+_AT_ONCE = 50
+"""Commands on one line; it must fit into HAProxy's buffer of 16 KiB."""
+
+
+class Runtime:
+    """A worker's runtime socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, command: str) -> str:
+        """One command's answer. Raises EngineError if nobody answers."""
+        return _exchange(self._path, command)
+
+    def run(self, commands: Sequence[str]) -> None:
+        """Commands whose success is silence, in order. Raises EngineError with HAProxy's words."""
+        for start in range(0, len(commands), _AT_ONCE):
+            line = ";".join(commands[start : start + _AT_ONCE])
+            said = " ".join(_exchange(self._path, line).split())
+            if said:
+                raise EngineError(f"HAProxy did not take a change over its runtime socket: {said}")
+
+    def info(self) -> dict[str, str]:
+        """The answer to ``show info``."""
+        pairs = (line.partition(":") for line in self.ask("show info").splitlines())
+        return {key.strip(): value.strip() for key, _, value in pairs if key}
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What the master says of its processes."""
+
+    reloads: int
+    """Since the master started, good or not."""
+    failed: int
+    """Reloads in a row, until now, that HAProxy refused."""
+    current: int | None
+    old: tuple[int, ...]
+    """Workers that only finish what they carry."""
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        return self.old if self.current is None else (self.current, *self.old)
+
+
+class Master:
+    """The master's socket (management guide, "Master CLI")."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def workers(self) -> Workers:
+        """The answer to ``show proc``. Raises EngineError."""
+        answer = _exchange(self._path, "show proc")
+        master = re.search(r"^\d+\s+master\s+(\d+) \[failed: (\d+)\]", answer, re.MULTILINE)
+        if master is None:
+            raise EngineError(f"HAProxy's master answered 'show proc' with {answer[:80]!r}, not with a list")
+        current, _, old = answer.partition("# old workers")
+        pids = [int(pid) for pid in _WORKER.findall(current)]
+        return Workers(
+            reloads=int(master[1]),
+            failed=int(master[2]),
+            current=pids[0] if pids else None,
+            old=tuple(int(pid) for pid in _WORKER.findall(old)),
+        )
+
+    def ask(self, worker: int, command: str) -> str:
+        """A command's answer from one worker, an old one too. Raises EngineError."""
+        return _exchange(self._path, f"@!{worker} {command}")
+
+
+_WORKER = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
+_SESSION = re.compile(r"^(0x[0-9a-f]+): .* be=(\S+) srv=(\S+) ", re.MULTILINE)
+
+
+def sessions(report: str) -> Iterator[tuple[str, str, str]]:
+    """(id, service, server) of each line that ``show sess`` answered."""
+    for found in _SESSION.finditer(report):
+        yield found[1], found[2], found[3]
+
+
+def _exchange(path: Path, line: str) -> str:
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(_ANSWER_S)
+            sock.connect(str(path))
+            sock.sendall(line.encode("ascii") + b"\n")
+            sock.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: sock.recv(65_536), b"")).decode("utf-8", "replace")
+    except OSError as error:
+        raise EngineError(
+            f"HAProxy does not answer on {path} ({error.strerror or error}); traffic goes on if it runs, "
+            "the change was not made"
+        ) from error

@@ -1,0 +1,57 @@
+"""Counters that go on over reloads. Pure.
+
+Each worker counts from zero. So what the current worker and the old ones report is
+added up, and what an ended worker last reported is kept. Bytes that an old worker
+moved between our last look and its end are missed; counters begin anew with the engine.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from willis.engines.haproxy.state import FALLBACK
+from willis.engines.port import Traffic
+
+Counters = dict[tuple[str, str], Traffic]
+
+
+class Ledger:
+    """Adds up the counters of all workers there ever were."""
+
+    def __init__(self) -> None:
+        self._ended: Counters = {}
+        self._last: dict[int, Counters] = {}
+
+    def add(self, readings: Mapping[int, Counters]) -> Counters:
+        """Totals after ``readings``: what each living worker (by process id) reports now."""
+        for gone in self._last.keys() - readings.keys():
+            finished = {k: replace(t, active=0) for k, t in self._last[gone].items()}
+            self._ended = _sum((self._ended, finished))
+        self._last = dict(readings)
+        return _sum((self._ended, *readings.values()))
+
+
+def parse(report: str) -> Counters:
+    """The answer to ``show stat -1 4 -1`` by (service, host); a fallback server counts for its host."""
+    rows = (row for row in csv.DictReader(report.lstrip("# ").splitlines()) if row.get("svname"))
+    return _sum({(row["pxname"], row["svname"].removeprefix(FALLBACK)): _read(row)} for row in rows)
+
+
+def _read(row: Mapping[str, str]) -> Traffic:
+    return Traffic(int(row["scur"]), int(row["stot"]), int(row["bin"]), int(row["bout"]))
+
+
+def _sum(parts: Iterable[Counters]) -> Counters:
+    total: Counters = {}
+    for counters in parts:
+        for key, one in counters.items():
+            so_far = total.get(key, Traffic(bytes_out=0))
+            total[key] = Traffic(
+                so_far.active + one.active,
+                so_far.total + one.total,
+                so_far.bytes_in + one.bytes_in,
+                (so_far.bytes_out or 0) + (one.bytes_out or 0),
+            )
+    return total
