@@ -56,7 +56,6 @@ struct member {
 	__u32 ifindex;          /* 0: its MAC is not known yet */
 	__u32 standing;
 	__u32 service;
-	__u32 pad;
 };
 
 /* loads: what a member carries now. */

@@ -67,7 +67,7 @@ class Book:
         for key, value in self._maps["member_labels"].items():
             host, interface, address, service, fallback = layout.MEMBER_LABEL.unpack(value)
             raw = self._maps["members"].lookup(key) or bytes(layout.MEMBER.size)
-            mac, source_mac, ifindex, state, _, _ = layout.MEMBER.unpack(raw)
+            mac, source_mac, ifindex, state, _ = layout.MEMBER.unpack(raw)
             number = INDEX.unpack(key)[0]
             found[number] = Slot(
                 number,
@@ -104,7 +104,7 @@ class Book:
 
     def write(self, slot: Slot) -> None:
         """Writes a slot's own part, which the program reads."""
-        value = layout.MEMBER.pack(slot.mac, slot.source_mac, slot.ifindex, slot.state, slot.service, 0)
+        value = layout.MEMBER.pack(slot.mac, slot.source_mac, slot.ifindex, slot.state, slot.service)
         self._maps["members"].update(INDEX.pack(slot.number), value)
 
     def add(self, slot: Slot, known: Mapping[int, Slot]) -> Slot:

@@ -23,8 +23,8 @@ SERVICE_KEY = Struct("<16s2sBx")
 """VIP, port in network order, protocol number."""
 SERVICE = Struct("<IIQ16s")
 """Id, fallback slot, persistence in ticks, client mask."""
-MEMBER = Struct("<6s6sIIII")
-"""MAC, source MAC, ifindex, standing, service id, padding."""
+MEMBER = Struct("<6s6sIII")
+"""MAC, source MAC, ifindex, standing, service id."""
 LOAD = Struct("<qQ")
 """Active flows, changes."""
 FLOW_KEY = Struct("<16s16s2s2sB3x")
