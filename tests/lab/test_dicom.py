@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -20,22 +19,13 @@ def _stored(drill: Drill, since: int) -> list[dict[str, str]]:
     return drill.ledger("DicomRouting", what="C-STORE")[since:]
 
 
-def _study(tmp_path: Path, files: list[Path]) -> Path:
-    """The files in one folder, for storescu +sd."""
-    folder = tmp_path / "study"
-    folder.mkdir()
-    for file in files:
-        (folder / file.name).symlink_to(file)
-    return folder
-
-
 def test_the_ct_arrives_whole_while_a_server_dies_documents_change_and_the_engine_is_killed(
-    canon: Drill, tmp_path: Path
+    canon: Drill,
 ) -> None:
     files = data.ct(SLICES)
     before = len(_stored(canon, 0))
     document = canon.document()
-    sender = canon.start("client1", "storescu", "+sd", VIP, PORT, str(_study(tmp_path, files)))
+    sender = canon.start("client1", "storescu", VIP, PORT, *map(str, files))
     try:
         wait_until(lambda: len(_stored(canon, before)) > 5, "the first slices arrived")
         home = _stored(canon, before)[0]["host"]
@@ -59,11 +49,11 @@ def test_the_ct_arrives_whole_while_a_server_dies_documents_change_and_the_engin
 
 
 def test_a_drained_host_finishes_its_association_and_new_clients_go_elsewhere(
-    canon: Drill, tmp_path: Path
+    canon: Drill,
 ) -> None:
     files = data.ct(SLICES)[:200]
     before = len(_stored(canon, 0))
-    sender = canon.start("client1", "storescu", "+sd", VIP, PORT, str(_study(tmp_path, files)))
+    sender = canon.start("client1", "storescu", VIP, PORT, *map(str, files))
     try:
         wait_until(lambda: len(_stored(canon, before)) > 2, "the association runs")
         home = _stored(canon, before)[0]["host"]

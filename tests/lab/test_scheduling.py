@@ -84,6 +84,7 @@ def test_the_fallback_server_stands_in_and_steps_back(echoes: Drill) -> None:
     finally:
         echoes.lab("restore", "s1", "generic")
     wait_until(lambda: set(_tolerant(echoes, "10.61.0.102", "7005")) == {"s1"}, "s1 answers again")
+    wait_until(lambda: echoes.verdicts("even")["s1"] == "up", "s1 is back in all its services")
 
 
 def test_drain_halt_and_online(echoes: Drill) -> None:
@@ -92,11 +93,11 @@ def test_drain_halt_and_online(echoes: Drill) -> None:
         echoes.willis("drain", "even/s1")
         wait_until(lambda: "s1" not in _tolerant(echoes, VIP, "7001", "6"), "s1 takes no new connection")
         assert echoes.active("even")["s1"] == 3
-    echoes.willis("halt", "s1")
+    echoes.willis("halt", "even/s1")
     assert {s["admin"] for s in echoes.status("even")["services"][0]["servers"] if s["host"] == "s1"} == {
         "halt"
     }
-    echoes.willis("online", "s1")
+    echoes.willis("online", "even/s1")
     wait_until(lambda: "s1" in _tolerant(echoes, VIP, "7001", "6"), "s1 takes connections again")
 
 
