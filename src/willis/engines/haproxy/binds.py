@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -19,6 +20,7 @@ _BIND = re.compile(r"^    bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)( transparent)?$", r
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
 """linux/in.h, linux/in6.h: bind to an address that is not on this node (yet)."""
+_CLOSING_S = 1.0
 _LISTEN = "0A"
 """TCP_LISTEN in /proc/net/tcp."""
 
@@ -42,15 +44,17 @@ def binds(text: str) -> frozenset[Bind]:
 
 def refusal(bind: Bind, ours: Callable[[int], bool]) -> str | None:
     """Why HAProxy could not listen there, or None. ``ours``: whether a process is our HAProxy."""
-    code = _try(bind)
-    if code == 0:
-        return None
-    if code == errno.EADDRINUSE:
+    deadline = time.monotonic() + _CLOSING_S
+    while (code := _try(bind)) == errno.EADDRINUSE:
         holders = list(_holders(bind))
         if holders and all(ours(pid) for pid, _ in holders):
             return None
-        who = ", ".join(f"{name} (process {pid})" for pid, name in holders) or "another process"
-        return f"{bind} is taken by {who}; stop it or give the service another VIP or port"
+        if holders or time.monotonic() > deadline:
+            who = ", ".join(f"{name} (process {pid})" for pid, name in holders) or "another process"
+            return f"{bind} is taken by {who}; stop it or give the service another VIP or port"
+        time.sleep(_CLOSING_S / 50)  # a listener without a process is about to go
+    if code == 0:
+        return None
     if code == errno.EADDRNOTAVAIL:
         return f"{bind.address} is not an address of this node"
     if code in (errno.EACCES, errno.EPERM):

@@ -92,7 +92,8 @@ def _head(
     for name in missing:
         writer.remark("not carried since it is udp", write.name(name))
     writer.section("peers willis")
-    writer.line("bind", write.abstract_socket(files.peers))
+    owner = () if files.user is None else (*_words("user"), write.user_name(files.user))
+    writer.line("bind", write.path(files.peers), *_words("mode 600"), *owner)
     writer.line("server willis")
     writer.section("defaults willis-http")
     writer.idiom(Idiom.HTTP_DEFAULTS)

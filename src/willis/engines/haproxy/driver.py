@@ -13,11 +13,13 @@ import pwd
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from willis.engines.haproxy import traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
+from willis.engines.haproxy.files import PEERS
 from willis.engines.haproxy.process import MasterProcess, verify
 from willis.engines.haproxy.runtime import Master, Runtime, sessions
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
@@ -60,6 +62,7 @@ class HaproxyEngine:
             raise EngineError(
                 f"the run directory {run_dir} is too long for unix sockets; choose a shorter one"
             )
+        self._peers = Path(self._files.peers)
         self._runtime = Runtime(Path(self._files.stats_socket))
         self._master = Master(master_socket)
         self._ledger = traffic.Ledger()
@@ -128,6 +131,9 @@ class HaproxyEngine:
     def stop(self) -> None:
         """End HAProxy now, with all its connections (teardown)."""
         self._process.stop()
+        self._peers.unlink(missing_ok=True)
+        with suppress(OSError):  # another engine's socket is still in it, or it was never made
+            PEERS.rmdir()
 
     def _states(self) -> dict[str, ServerState]:
         try:
@@ -159,6 +165,7 @@ class HaproxyEngine:
         self._prove(text)
         _write(Path(self._files.server_state), state_file(states))
         _write(self._loaded, text)
+        _traversable(self._peers.parent)
         mark = self._process.mark()
         self._process.start()
         deadline = time.monotonic() + _READY_S
@@ -259,6 +266,14 @@ def _user() -> str | None:
         return pwd.getpwnam(_USER).pw_name
     except KeyError:
         return None
+
+
+def _traversable(directory: Path) -> None:
+    """A directory that workers may pass through. Raises EngineError."""
+    try:
+        directory.mkdir(mode=0o711, exist_ok=True)
+    except OSError as error:
+        raise EngineError(f"{directory} cannot be made: {error.strerror}; HAProxy was not started") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+PEERS = Path("/run/willis-haproxy")
+"""Holds the peers sockets of workers that are not root."""
+
 
 @dataclass(frozen=True, slots=True)
 class HaproxyFiles:
@@ -16,10 +19,7 @@ class HaproxyFiles:
     server_state: str
     """Read by each new worker, so that drains, verdicts and weights survive a reload."""
     peers: str
-    """Name of the abstract unix socket over which the old worker hands its stick tables to the new one.
-
-    Abstract, since a worker that gave up root could not reach a path in our private directory.
-    """
+    """The socket over which an old worker hands its stick tables to the new one."""
     user: str | None = None
     """The user and group that workers change to; None: they stay who they are."""
     open_files: int = 20_000
@@ -29,11 +29,17 @@ class HaproxyFiles:
     def under(
         cls, run_dir: Path, state_dir: Path, *, user: str | None = None, open_files: int = 20_000
     ) -> HaproxyFiles:
-        """The usual names in the engine's two directories."""
+        """The usual names in the engine's two directories.
+
+        Workers that gave up root cannot reach a path in our private directory, so their
+        peers socket is elsewhere. (An abstract socket would be reachable, but HAProxy
+        cannot pause one: a reload that fails to bind would then end the old worker.)
+        """
+        mark = sha256(str(run_dir).encode()).hexdigest()[:16]
         return cls(
             stats_socket=str(run_dir / "haproxy.sock"),
             server_state=str(state_dir / "haproxy.servers"),
-            peers="willis-" + sha256(str(run_dir).encode()).hexdigest()[:16],
+            peers=str(run_dir / "haproxy-peers.sock") if user is None else str(PEERS / f"{mark}.sock"),
             user=user,
             open_files=open_files,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from pathlib import Path
 from willis.engines.port import EngineError
 
 _ANSWER_S = 10.0
+_MASTER_S = 5.0
+"""After each start and reload the master executes itself anew and is deaf for a moment."""
+_RETRY_S = 0.02
 _AT_ONCE = 50
 """Commands on one line; it must fit into HAProxy's buffer of 16 KiB."""
 
@@ -68,7 +72,7 @@ class Master:
 
     def workers(self) -> Workers:
         """The answer to ``show proc``. Raises EngineError."""
-        answer = _exchange(self._path, "show proc")
+        answer = _exchange(self._path, "show proc", _MASTER_S)
         master = re.search(r"^\d+\s+master\s+(\d+) \[failed: (\d+)\]", answer, re.MULTILINE)
         if master is None:
             raise EngineError(f"HAProxy's master answered 'show proc' with {answer[:80]!r}, not with a list")
@@ -83,7 +87,7 @@ class Master:
 
     def ask(self, worker: int, command: str) -> str:
         """A command's answer from one worker, an old one too. Raises EngineError."""
-        return _exchange(self._path, f"@!{worker} {command}")
+        return _exchange(self._path, f"@!{worker} {command}", _MASTER_S)
 
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
@@ -96,16 +100,26 @@ def sessions(report: str) -> Iterator[tuple[str, str, str]]:
         yield found[1], found[2], found[3]
 
 
-def _exchange(path: Path, line: str) -> str:
-    try:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(_ANSWER_S)
-            sock.connect(str(path))
-            sock.sendall(line.encode("ascii") + b"\n")
-            sock.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: sock.recv(65_536), b"")).decode("utf-8", "replace")
-    except OSError as error:
-        raise EngineError(
-            f"HAProxy does not answer on {path} ({error.strerror or error}); traffic goes on if it runs, "
-            "the change was not made"
-        ) from error
+def _exchange(path: Path, line: str, patience_s: float = 0.0) -> str:
+    """One line and all that is answered. ``patience_s``: how long a refused connection is tried again."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return _talk(path, line)
+        except OSError as error:
+            if isinstance(error, ConnectionRefusedError | FileNotFoundError) and time.monotonic() < deadline:
+                time.sleep(_RETRY_S)
+                continue
+            raise EngineError(
+                f"HAProxy does not answer on {path} ({error.strerror or error}); traffic goes on if it runs, "
+                "the change was not made"
+            ) from error
+
+
+def _talk(path: Path, line: str) -> str:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(_ANSWER_S)
+        sock.connect(str(path))
+        sock.sendall(line.encode("ascii") + b"\n")
+        sock.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: sock.recv(65_536), b"")).decode("utf-8", "replace")

@@ -30,7 +30,6 @@ _SERVER = re.compile(r"\A(?:fallback:)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _COOKIE = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 _PATH = re.compile(r"\A/[A-Za-z0-9._/+@-]{1,200}\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
-_ABSTRACT = re.compile(r"\A[a-z0-9-]{1,64}\Z")
 
 
 def keywords(text: str) -> Token:
@@ -61,11 +60,6 @@ def path(text: str) -> Token:
 def user_name(text: str) -> Token:
     """A user or group of the system."""
     return _allowed("a user's name", _USER, text)
-
-
-def abstract_socket(text: str) -> Token:
-    """An abstract unix socket, as HAProxy spells it."""
-    return Token(f"abns@{_allowed('an abstract socket', _ABSTRACT, text).text}")
 
 
 def number(value: int, low: int, high: int) -> Token:
