@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from willis.config import load
 from willis.control.changes import Changes, Refused
@@ -23,11 +24,23 @@ from willis.plan.verdict import Result, Track, advance
 
 log = logging.getLogger("willis.control")
 
+OnResult = Callable[[Target, Result], None]
+
+
+class Eyes(Protocol):
+    """Whoever looks at the targets and tells the results."""
+
+    def set(self, targets: Mapping[Target, Check]) -> None: ...
+
+    def close(self) -> None: ...
+
 
 class Controller:
     """One node's engine. Made and used in the event loop's thread."""
 
-    def __init__(self, node: str, store: Store, engines: Sequence[Engine]) -> None:
+    def __init__(
+        self, node: str, store: Store, engines: Sequence[Engine], eyes: Callable[[OnResult], Eyes] = Schedule
+    ) -> None:
         self.node = node
         self.store = store
         store.settle()
@@ -37,7 +50,7 @@ class Controller:
         self._checks: dict[Target, Check] = {}
         self.loop = Loop(engines, config, status)
         self.changes = Changes(store, self.loop)
-        self.schedule = Schedule(self._take_result)
+        self._eyes = eyes(self._take_result)
 
     def start(self) -> None:
         """Begin to converge and to check."""
@@ -46,7 +59,7 @@ class Controller:
 
     async def close(self) -> None:
         """Stop looking and acting; traffic goes on."""
-        self.schedule.close()
+        self._eyes.close()
         await self.loop.close()
         self.store.close()
 
@@ -130,7 +143,7 @@ class Controller:
     def _follow(self) -> None:
         """Check what the configuration asks for, and nothing else."""
         self._checks = targets(self.loop.config)
-        self.schedule.set(self._checks)
+        self._eyes.set(self._checks)
         self.loop.wake()
 
     def _take_result(self, looked_at: Target, result: Result) -> None:

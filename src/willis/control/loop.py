@@ -66,19 +66,21 @@ class Keeper:
     def _converge(self, config: Config, status: Status) -> None:
         self.engine.refresh()
         changes = self._changes(config, status)
+        self.sentence = _summary(self.engine.name, changes)
         if changes:
             self.engine.apply(changes)
+            log.info("%s", self.sentence)
+        elif self.failed:
+            log.info("%s again, as it should be", self.sentence)
+        self.failed = False
         self.traffic = self.engine.traffic()
-        self._say(_summary(self.engine.name, changes), failed=False)
-
-    def _say(self, sentence: str, *, failed: bool) -> None:
-        if sentence != self.sentence:
-            log.log(logging.ERROR if failed else logging.INFO, "%s", sentence)
-        self.sentence, self.failed = sentence, failed
 
     def report(self, error: Exception) -> None:
-        """Keep a failed pass as the engine's sentence; the next pass tries again."""
-        self._say(f"{self.engine.name}: {error}", failed=True)
+        """Keep a failed pass as the engine's sentence, and log it once; the next pass tries again."""
+        sentence = f"{self.engine.name}: {error}"
+        if not self.failed or sentence != self.sentence:
+            log.error("%s", sentence)
+        self.sentence, self.failed = sentence, True
 
 
 class Loop:

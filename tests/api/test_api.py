@@ -1,0 +1,254 @@
+"""The REST contract, over engines that only remember."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.builders import ETH0, dr, site, web
+from willis.api.app import build
+from willis.config import write
+from willis.control.controller import Controller, OnResult
+from willis.control.store import Store
+from willis.engines.addresses.compile import compile_vips
+from willis.engines.ebpf.compile import compile_l4
+from willis.engines.memory import MemoryEngine
+from willis.engines.port import EngineError
+from willis.model.check import Check, Target
+from willis.model.config import Config
+from willis.model.status import Verdict
+from willis.plan.diff import Artefacts
+from willis.plan.members import targets
+from willis.plan.verdict import Result
+
+DOCUMENT = write(site(dr(), dr("DicomInternal", 102), web()))
+
+
+class Picky(MemoryEngine):
+    """Refuses a VIP, as a real binary might."""
+
+    def check(self, want: Artefacts) -> None:
+        if "vip/10.60.0.120" in want:
+            raise EngineError("10.60.0.120 is taken by somebody else")
+
+
+class Eyes:
+    """See only what a test shows them."""
+
+    def __init__(self, tell: OnResult) -> None:
+        self.tell = tell
+
+    def set(self, targets: Mapping[Target, Check]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Site:
+    """A controller behind its API."""
+
+    def __init__(self, path: Path) -> None:
+        engines = [MemoryEngine("ebpf", compile_l4), Picky("addresses", compile_vips)]
+        self.eyes: Eyes
+        self.controller = Controller("lb1", Store(path / "willis.db"), engines, self._open_eyes)
+        transport = httpx.ASGITransport(build(self.controller))
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://engine/api/v1")
+
+    def _open_eyes(self, tell: OnResult) -> Eyes:
+        self.eyes = Eyes(tell)
+        return self.eyes
+
+    async def get(self, route: str, expect: int = 200) -> Any:
+        answer = await self.http.get(route)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+    async def post(self, route: str, expect: int = 200, **body: object) -> Any:
+        answer = await self.http.post(route, json=body)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+    def see(self, verdict: Verdict, *hosts: str) -> None:
+        """Have every target (of these hosts) looked at with this outcome."""
+        config = self.controller.loop.config
+        names = {h.address: h.name for h in config.hosts}
+        for target in targets(config):
+            if not hosts or names[target.address] in hosts:
+                for _ in range(2):
+                    self.eyes.tell(target, Result(time.time(), verdict, f"seen {verdict}"))
+
+
+@asynccontextmanager
+async def _site(path: Path) -> AsyncIterator[Site]:
+    found = Site(path)
+    try:
+        yield found
+    finally:
+        await found.http.aclose()
+        await found.controller.close()
+
+
+Story = Callable[[Site], Awaitable[None]]
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Callable[[Story], None]:
+    """Run a story with a fresh controller that has no loop of its own."""
+
+    def run(story: Story) -> None:
+        async def play() -> None:
+            async with _site(tmp_path) as found:
+                await story(found)
+
+        asyncio.run(play())
+
+    return run
+
+
+def test_a_document_is_applied_and_reported(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        assert (await s.get("/status"))["revision"] is None
+        assert (await s.post("/apply", document=DOCUMENT, author="ann", reason="go"))["revision"] == 1
+        s.see(Verdict.UP)
+        status = await s.get("/status")
+        assert status["revision"] == 1
+        assert {r["name"]: r["state"] for r in status["services"]} == {
+            "DicomRouting": "up",
+            "DicomInternal": "up",
+            "VitreaRead": "up",
+        }
+        one = await s.get("/status/VitreaRead")
+        assert [server["host"] for server in one["services"][0]["servers"]] == ["vna1", "vna2", "vna3"]
+        assert (await s.post("/apply", document=DOCUMENT))["revision"] == 1, (
+            "the same again is no new revision"
+        )
+        revisions = (await s.get("/history"))["revisions"]
+        assert [(r["author"], r["reason"], r["state"]) for r in revisions] == [("ann", "go", "running")]
+        assert (await s.get("/revisions/1"))["document"] == DOCUMENT
+
+    tell(story)
+
+
+def test_a_plan_changes_nothing_and_only_the_plan_of_that_name_is_applied(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        changed = DOCUMENT.replace("10.60.0.101", "10.60.0.105")
+        plan = await s.post("/plan", document=changed)
+        assert {i["service"]: i["effect"] for i in plan["impact"]}["DicomRouting"] == "drops"
+        assert {"engine": "addresses", "key": "vip/10.60.0.105", "action": "create"} in plan["changes"]
+        assert (await s.get("/status"))["revision"] == 1
+        refusal = await s.post("/apply", 409, document=changed, checksum="another")
+        assert "new plan" in refusal["detail"]
+        assert (await s.post("/apply", document=changed, checksum=plan["checksum"]))["revision"] == 2
+
+    tell(story)
+
+
+def test_a_broken_document_names_every_problem_and_changes_nothing(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        broken = DOCUMENT.replace("11112", "0").replace("8237", "99999")
+        for route in ("/plan", "/apply"):
+            problems = (await s.post(route, 422, document=broken))["problems"]
+            assert len([p for p in problems if p["severity"] == "error"]) == 3
+            assert all(p["path"] and p["line"] and p["what"] and p["remedy"] for p in problems)
+        assert (await s.post("/validate", document=broken))["ok"] is False
+        assert (await s.get("/status"))["revision"] == 1
+
+    tell(story)
+
+
+def test_what_an_engine_refuses_leaves_the_last_good_revision(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        taken = DOCUMENT.replace("10.60.0.101", "10.60.0.120")
+        assert "taken by somebody else" in (await s.post("/apply", 409, document=taken))["detail"]
+        assert (await s.get("/status"))["revision"] == 1
+
+    tell(story)
+
+
+def test_the_guard_refuses_unless_forced(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        empty = write(Config("test", (ETH0,)))
+        refusal = await s.post("/apply", 409, document=empty)
+        assert "removes all 3 services" in refusal["detail"]
+        assert (await s.post("/apply", document=empty, force=True))["revision"] == 2
+
+    tell(story)
+
+
+def test_a_host_is_drained_in_both_layers_unless_a_service_is_left_without_servers(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP)
+        done = await s.post("/drain", where="vna1")
+        assert done["services"] == ["DicomRouting", "DicomInternal", "VitreaRead"]
+        s.see(Verdict.DEAD, "vna2")
+        refusal = await s.post("/halt", 409, where="vna3")
+        assert "vna3 is the last server" in refusal["detail"]
+        assert (await s.post("/halt", where="vna3", force=True))["without_servers"] == done["services"]
+        await s.post("/online", where="vna3")
+        admins = {r["host"]: r["admin"] for r in (await s.get("/status"))["services"][0]["servers"]}
+        assert admins == {"vna1": "drain", "vna2": "online", "vna3": "online"}
+
+    tell(story)
+
+
+def test_a_dead_server_is_explained(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP)
+        s.see(Verdict.DEAD, "vna2")
+        found = await s.get("/explain/VitreaRead/vna2")
+        assert found["verdict"] == "dead"
+        assert found["sentence"] == "vna2 in VitreaRead is dead: seen dead."
+        assert found["advice"]
+        assert {c["ok"] for c in found["checks"]} == {True, False}
+        assert "its pool: vna1" in (await s.get("/explain/VitreaRead/vna9", 409))["detail"]
+
+    tell(story)
+
+
+def test_states_and_verdicts_survive_a_restart_and_strangers_are_forgotten(tmp_path: Path) -> None:
+    async def first() -> None:
+        async with _site(tmp_path) as s:
+            await s.post("/apply", document=DOCUMENT)
+            s.see(Verdict.UP)
+            await s.post("/drain", where="vna1")
+            await s.post("/drain", where="DicomInternal/vna2")
+
+    async def second() -> None:
+        async with _site(tmp_path) as s:
+            row = (await s.get("/status/DicomInternal"))["services"][0]
+            assert [(r["admin"], r["verdict"]) for r in row["servers"]] == [
+                ("drain", "up"),
+                ("drain", "up"),
+                ("online", "up"),
+            ]
+            await s.post("/apply", document=write(site(dr(), web())))
+            assert [str(place) for place in s.controller.store.admin()] == ["vna1"]
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+@pytest.mark.parametrize("body", [{}, {"document": 1}, {"document": "x", "extra": 1}, {"where": "vna1"}])
+def test_a_body_of_the_wrong_shape_is_refused(tell: Callable[[Story], None], body: dict[str, object]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", 422, **body)
+
+    tell(story)
