@@ -7,6 +7,7 @@ Cut anywhere, the maps are a state that ``observe`` tells from the wanted one.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -35,7 +36,8 @@ class Application:
         self._hooks = hooks
         self._resolve = resolve
         self._labels = book.services()
-        self._slots = book.slots()
+        self._free = book.free_slots(book.slots())
+        self._slots = _by_service(book)
 
     def run(self, changes: Sequence[Change]) -> None:
         """Makes all changes. Raises OSError or EngineError; what is done by then stays."""
@@ -69,17 +71,18 @@ class Application:
             slot = self._live_slot(change)
             entry = _entry(change)
             if slot is None:
-                slot = self._returning_slot(change) or self._new_slot(change)
+                slot = self._place(change)
             if slot.state in (SlotState.FREE, SlotState.LEAVING) or entry.standing is Standing.OPEN:
                 slot = replace(slot, state=STATES[entry.standing])
             elif slot.interface == entry.interface:
                 continue
-            slot = self._book.add(replace(slot, interface=entry.interface), self._slots)
-            self._slots[slot.number] = slot
+            slot = replace(slot, interface=entry.interface)
+            self._book.add(slot)
+            self._slots[slot.service][slot.number] = slot
             welcomed.append(slot)
         if welcomed:
             self._resolve(welcomed)
-            self._slots = self._book.slots()
+            self._slots = _by_service(self._book)
 
     def _swap_tables(self, changes: Iterable[Change]) -> None:
         tables: list[tuple[bytes, bytes]] = []
@@ -163,7 +166,7 @@ class Application:
                 self._hooks.detach(interface, hook)
 
     def _live(self, label: ServiceLabel) -> list[Slot]:
-        return [s for s in self._slots.values() if s.service == label.number and not s.leaving]
+        return [slot for slot in self._slots[label.number].values() if not slot.leaving]
 
     def _pool(self, label: ServiceLabel) -> dict[str, int]:
         return {s.host: s.number for s in self._live(label) if not s.fallback}
@@ -178,29 +181,30 @@ class Application:
             return next(iter(live), None)
         return next((s for s in live if s.host == change.key.split("/")[2]), None)
 
-    def _returning_slot(self, change: Change) -> Slot | None:
-        """The slot that the same real server left, while its connections last."""
-        new = self._new_slot(change)
-        return next(
-            (
-                s
-                for s in self._slots.values()
-                if s.leaving
-                and (s.service, s.host, s.address, s.fallback)
-                == (new.service, new.host, new.address, new.fallback)
-            ),
-            None,
-        )
-
-    def _new_slot(self, change: Change) -> Slot:
+    def _place(self, change: Change) -> Slot:
+        """A slot for a new member: the one that the same real server left, while its connections last."""
         entry = _entry(change)
         host = entry.host if isinstance(entry, FallbackEntry) else change.key.split("/")[2]
         number = self._labels[_service_of(change)].number
-        return Slot(0, number, host, entry.interface, entry.address, change.kind == "fallback")
+        wanted = (host, entry.address, change.kind == "fallback")
+        for slot in self._slots[number].values():
+            if slot.leaving and (slot.host, slot.address, slot.fallback) == wanted:
+                return slot
+        place = next(self._free)
+        self._book.clear(place)
+        return Slot(place, number, host, entry.interface, entry.address, change.kind == "fallback")
 
     def _set_state(self, slot: Slot, state: SlotState) -> None:
-        self._slots[slot.number] = replace(slot, state=state)
-        self._book.write(self._slots[slot.number])
+        changed = replace(slot, state=state)
+        self._slots[slot.service][slot.number] = changed
+        self._book.write(changed)
+
+
+def _by_service(book: Book) -> defaultdict[int, dict[int, Slot]]:
+    slots: defaultdict[int, dict[int, Slot]] = defaultdict(dict)
+    for slot in book.slots().values():
+        slots[slot.service][slot.number] = slot
+    return slots
 
 
 def _service_of(change: Change) -> str:

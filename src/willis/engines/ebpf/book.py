@@ -6,7 +6,7 @@ daemon reads to find everything as it was; a number without a label is free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from willis.engines.ebpf import layout
@@ -63,25 +63,9 @@ class Book:
 
     def slots(self) -> dict[int, Slot]:
         """All labelled slots by number."""
-        found = {}
-        for key, value in self._maps["member_labels"].items():
-            host, interface, address, service, fallback = layout.MEMBER_LABEL.unpack(value)
-            raw = self._maps["members"].lookup(key) or bytes(layout.MEMBER.size)
-            mac, source_mac, ifindex, state, _ = layout.MEMBER.unpack(raw)
-            number = INDEX.unpack(key)[0]
-            found[number] = Slot(
-                number,
-                service,
-                layout.unpack_text(host),
-                layout.unpack_text(interface),
-                layout.unpack_address(address),
-                bool(fallback),
-                SlotState(state),
-                ifindex,
-                mac,
-                source_mac,
-            )
-        return found
+        labels = {INDEX.unpack(key)[0]: value for key, value in self._maps["member_labels"].items()}
+        members = self._maps["members"].leading(max(labels, default=-1) + 1)
+        return {number: _slot(number, label, members[number]) for number, label in labels.items()}
 
     def name_service(self, label: ServiceLabel) -> None:
         value = layout.SERVICE_LABEL.pack(layout.pack_text(label.name), label.leaving)
@@ -93,9 +77,9 @@ class Book:
         if label is not None:
             label = replace(label, leaving=False)
         else:
-            number = _free({each.number for each in known.values()}, layout.SERVICES, "services")
-            label = ServiceLabel(number, name)
-            self._clear("service_counts", number)
+            taken = {each.number for each in known.values()}
+            label = ServiceLabel(next(_free(taken, 0, layout.SERVICES, "virtual services")), name)
+            self._clear("service_counts", label.number)
         self.name_service(label)
         return label
 
@@ -107,12 +91,17 @@ class Book:
         value = layout.MEMBER.pack(slot.mac, slot.source_mac, slot.ifindex, slot.state, slot.service)
         self._maps["members"].update(INDEX.pack(slot.number), value)
 
-    def add(self, slot: Slot, known: Mapping[int, Slot]) -> Slot:
-        """Writes a slot and its label, in a free place unless it has a number already."""
-        if not slot.number:
-            slot = replace(slot, number=_free(known.keys() | {0}, layout.MEMBERS, "real servers"))
-            self._clear("loads", slot.number)
-            self._clear("server_counts", slot.number)
+    def free_slots(self, known: Iterable[int]) -> Iterator[int]:
+        """The numbers that are free beside the known ones, one after the other."""
+        return _free({*known}, 1, layout.MEMBERS, "real servers")
+
+    def clear(self, number: int) -> None:
+        """Sets a slot's counters to nought before it is given away."""
+        self._clear("loads", number)
+        self._clear("server_counts", number)
+
+    def add(self, slot: Slot) -> None:
+        """Writes a slot and its label."""
         self.write(slot)
         label = layout.MEMBER_LABEL.pack(
             layout.pack_text(slot.host),
@@ -122,7 +111,6 @@ class Book:
             slot.fallback,
         )
         self._maps["member_labels"].update(INDEX.pack(slot.number), label)
-        return slot
 
     def drop(self, slot: Slot) -> None:
         """Frees a slot that no flow refers to any more."""
@@ -134,12 +122,26 @@ class Book:
         each.update(INDEX.pack(number), bytes(each.value_bytes))
 
 
-def _free(taken: Iterable[int], limit: int, what: str) -> int:
-    used = set(taken)
-    number = next((number for number in range(limit) if number not in used), None)
-    if number is None:
-        raise EngineError(
-            f"Layer 4 has no room for more {what}: all {limit} places are taken. Remove some first; "
-            f"a place becomes free when the last connection of what was removed has ended."
-        )
-    return number
+def _slot(number: int, label: bytes, member: bytes) -> Slot:
+    host, interface, address, service, fallback = layout.MEMBER_LABEL.unpack(label)
+    mac, source_mac, ifindex, state, _ = layout.MEMBER.unpack(member)
+    return Slot(
+        number,
+        service,
+        layout.unpack_text(host),
+        layout.unpack_text(interface),
+        layout.unpack_address(address),
+        bool(fallback),
+        SlotState(state),
+        ifindex,
+        mac,
+        source_mac,
+    )
+
+
+def _free(taken: set[int], first: int, limit: int, what: str) -> Iterator[int]:
+    yield from (number for number in range(first, limit) if number not in taken)
+    raise EngineError(
+        f"Layer 4 has no room for more {what}: all {limit} places are taken. Remove some first; "
+        f"a place becomes free when the last connection of what was removed has ended."
+    )

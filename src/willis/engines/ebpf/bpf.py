@@ -20,6 +20,7 @@ from struct import Struct, pack, unpack_from
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
 _ATTRIBUTE_BYTES = 128
 _BATCH = 1024
+_Buffer = ctypes.Array[ctypes.c_char]
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -55,7 +56,7 @@ def call(command: Command, attributes: bytes) -> int:
     return _call(command, buffer)
 
 
-def _call(command: Command, buffer: ctypes.Array[ctypes.c_char]) -> int:
+def _call(command: Command, buffer: _Buffer) -> int:
     result = int(_libc.syscall(_SYSCALL[platform.machine()], int(command), buffer, _ATTRIBUTE_BYTES))
     if result < 0:
         number = ctypes.get_errno()
@@ -63,8 +64,13 @@ def _call(command: Command, buffer: ctypes.Array[ctypes.c_char]) -> int:
     return result
 
 
-def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+def _address(buffer: _Buffer) -> int:
     return ctypes.addressof(buffer)
+
+
+def _cut(buffer: _Buffer, size: int, count: int) -> list[bytes]:
+    raw = buffer.raw
+    return [raw[at : at + size] for at in range(0, size * count, size)]
 
 
 class Map:
@@ -88,9 +94,8 @@ class Map:
             raise
         return value.raw
 
-    def sums(self, key: bytes, layout: Struct) -> tuple[int, ...]:
-        """The value's numbers, each summed over the CPUs."""
-        raw = self.lookup(key) or bytes(self.value_bytes)
+    def sums(self, raw: bytes, layout: Struct) -> tuple[int, ...]:
+        """The numbers in a looked-up value, each summed over the CPUs."""
         per_cpu = [layout.unpack_from(raw, at) for at in range(0, self.value_bytes, self._each)]
         return tuple(map(sum, zip(*per_cpu, strict=True)))
 
@@ -106,7 +111,7 @@ class Map:
             if error.errno != errno.ENOENT:
                 raise
 
-    def _element(self, command: Command, key: bytes, value: ctypes.Array[ctypes.c_char]) -> None:
+    def _element(self, command: Command, key: bytes, value: _Buffer) -> None:
         keys = ctypes.create_string_buffer(key, self.key_bytes)
         call(command, pack("<IxxxxQQQ", self.fd, _address(keys), _address(value), 0))
 
@@ -121,37 +126,41 @@ class Map:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All elements of a hash, in batches."""
-        cursor_bytes = max(self.key_bytes, 4)
-        cursor: ctypes.Array[ctypes.c_char] | None = None
+        position: _Buffer | None = None
         size = _BATCH
         while True:
-            following = ctypes.create_string_buffer(cursor_bytes)
-            keys = ctypes.create_string_buffer(size * self.key_bytes)
-            values = ctypes.create_string_buffer(size * self.value_bytes)
-            start = 0 if cursor is None else _address(cursor)
-            attributes = pack(
-                "<QQQQIIQQ", start, _address(following), _address(keys), _address(values), size, self.fd, 0, 0
-            )
-            buffer = ctypes.create_string_buffer(attributes, _ATTRIBUTE_BYTES)
-            number = 0
-            try:
-                _call(Command.MAP_LOOKUP_BATCH, buffer)
-            except OSError as error:
-                number = error.errno or 0
-                if number not in (errno.ENOENT, errno.ENOSPC):
-                    raise
-            count = 0 if number == errno.ENOSPC else unpack_from("<I", buffer, 32)[0]
-            for i in range(count):
-                yield (
-                    keys.raw[i * self.key_bytes : (i + 1) * self.key_bytes],
-                    values.raw[i * self.value_bytes : (i + 1) * self.value_bytes],
-                )
-            if number == errno.ENOENT:
-                return
+            keys, values, following, number = self._batch(position, size)
             if number == errno.ENOSPC:
                 size *= 2  # one bucket holds more than the buffer
                 continue
-            cursor = following
+            yield from zip(keys, values, strict=True)
+            if number == errno.ENOENT:
+                return
+            position = following
+
+    def leading(self, count: int) -> list[bytes]:
+        """The first ``count`` values of an array, in one call."""
+        return self._batch(None, count)[1] if count else []
+
+    def _batch(self, start: _Buffer | None, size: int) -> tuple[list[bytes], list[bytes], _Buffer, int]:
+        """Up to ``size`` keys and values, the position after them, and the kernel's number: 0, or the end."""
+        following = ctypes.create_string_buffer(max(self.key_bytes, 4))
+        keys = ctypes.create_string_buffer(size * self.key_bytes)
+        values = ctypes.create_string_buffer(size * self.value_bytes)
+        begin = 0 if start is None else _address(start)
+        attributes = pack(
+            "<QQQQIIQQ", begin, _address(following), _address(keys), _address(values), size, self.fd, 0, 0
+        )
+        buffer = ctypes.create_string_buffer(attributes, _ATTRIBUTE_BYTES)
+        number = 0
+        try:
+            _call(Command.MAP_LOOKUP_BATCH, buffer)
+        except OSError as error:
+            number = error.errno or 0
+            if number not in (errno.ENOENT, errno.ENOSPC):
+                raise
+        count = 0 if number == errno.ENOSPC else unpack_from("<I", buffer, 32)[0]
+        return _cut(keys, self.key_bytes, count), _cut(values, self.value_bytes, count), following, number
 
     def close(self) -> None:
         os.close(self.fd)

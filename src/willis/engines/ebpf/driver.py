@@ -22,7 +22,6 @@ from willis.engines.ebpf.attach import Hooks
 from willis.engines.ebpf.book import Book
 from willis.engines.ebpf.bpf import close_all
 from willis.engines.ebpf.compile import compile_l4
-from willis.engines.ebpf.layout import INDEX
 from willis.engines.ebpf.libbpf import load
 from willis.engines.ebpf.observe import observe
 from willis.engines.ebpf.upkeep import Upkeep
@@ -122,23 +121,31 @@ class EbpfEngine:
         """Counters by (service, host), of members that are leaving too."""
         with self._lock, _explained("be read"):
             names = {label.number: name for name, label in self._book.services().items()}
+            slots = self._book.slots()
+            top = max(slots, default=-1) + 1
+            loads = self._loaded.maps["loads"].leading(top)
+            counts = self._loaded.maps["server_counts"]
+            counted = counts.leading(top)
             found: dict[tuple[str, str], Traffic] = {}
-            for slot in self._book.slots().values():
+            for number, slot in slots.items():
                 place = (names.get(slot.service, ""), slot.host)
                 before = found.get(place, Traffic())
-                active = self._active(slot.number)
-                _, size, connections, _, _ = self._counts("server_counts", slot.number)
+                active, _ = layout.LOAD.unpack(loads[number])
+                _, size, connections, _, _ = counts.sums(counted[number], layout.COUNTS)
                 found[place] = Traffic(
-                    before.active + active, before.total + connections, before.bytes_in + size
+                    before.active + max(0, active), before.total + connections, before.bytes_in + size
                 )
             return found
 
     def services(self) -> dict[str, ServiceTraffic]:
         """Counters by service."""
         with self._lock, _explained("be read"):
+            labels = self._book.services()
+            counts = self._loaded.maps["service_counts"]
+            counted = counts.leading(max((label.number for label in labels.values()), default=-1) + 1)
             return {
-                name: ServiceTraffic(*self._counts("service_counts", label.number))
-                for name, label in self._book.services().items()
+                name: ServiceTraffic(*counts.sums(counted[label.number], layout.COUNTS))
+                for name, label in labels.items()
             }
 
     def close(self) -> None:
@@ -158,13 +165,6 @@ class EbpfEngine:
             (self._directory / "hooks").rmdir()
             self._directory.rmdir()
             self.close()
-
-    def _active(self, slot: int) -> int:
-        raw = self._loaded.maps["loads"].lookup(INDEX.pack(slot)) or bytes(layout.LOAD.size)
-        return max(0, int(layout.LOAD.unpack(raw)[0]))
-
-    def _counts(self, name: str, number: int) -> tuple[int, ...]:
-        return self._loaded.maps[name].sums(INDEX.pack(number), layout.COUNTS)
 
 
 def _read_object(path: Path) -> bytes:

@@ -8,6 +8,7 @@ members changes nothing, so equal pools give equal tables on every node.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 
 _SIZES = (4_093, 16_381, 65_521)
@@ -19,12 +20,18 @@ def size_for(members: int) -> int:
     return next((size for size in _SIZES if size >= 100 * members), _SIZES[-1])
 
 
-def fill(weights: Mapping[str, int], size: int) -> list[str]:
+def fill(weights: Mapping[str, int], size: int) -> tuple[str, ...]:
     """The table: ``size`` slots, each with a member's name.
 
     ``weights`` has 1 to ``size`` members with weights above 0; ``size`` is prime.
     """
-    names = sorted(weights)
+    return _fill(tuple(sorted(weights.items())), size)
+
+
+@lru_cache(maxsize=64)  # a site's services often share one pool
+def _fill(pool: tuple[tuple[str, int], ...], size: int) -> tuple[str, ...]:
+    weights = dict(pool)
+    names = list(weights)
     heaviest = max(weights.values())
     orders = [_Preference(name, size) for name in names]
     credit = [0] * len(names)
@@ -39,7 +46,7 @@ def fill(weights: Mapping[str, int], size: int) -> list[str]:
             slots[orders[i].claim(slots)] = name
             empty -= 1
             if not empty:
-                return [slot for slot in slots if slot is not None]
+                return tuple(slot for slot in slots if slot is not None)
 
 
 class _Preference:

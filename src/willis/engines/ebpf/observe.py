@@ -49,8 +49,12 @@ def observe(loaded: Loaded, book: Book, hooks: Hooks) -> Artefacts:
         if slot.service in labels and not slot.fallback and slot.state in _STANDINGS:
             key = f"member/{labels[slot.service].name}/{slot.host}"
             artefacts[key] = MemberEntry(slot.address, slot.interface, _STANDINGS[slot.state])
-    for label in labels.values():
-        artefacts.update(_fallback(label, slots, rows[label.number]))
+    fallbacks: dict[int, list[Slot]] = defaultdict(list)
+    for slot in slots.values():
+        if slot.fallback and slot.state in _STANDINGS:
+            fallbacks[slot.service].append(slot)
+    for number, label in labels.items():
+        artefacts.update(_fallback(label, fallbacks[number], rows[number]))
     return artefacts
 
 
@@ -91,9 +95,8 @@ def service_entry(rows: list[Row]) -> ServiceEntry | Unfinished:
     )
 
 
-def _fallback(label: ServiceLabel, slots: Mapping[int, Slot], rows: list[Row]) -> dict[str, Hashable]:
+def _fallback(label: ServiceLabel, own: list[Slot], rows: list[Row]) -> dict[str, Hashable]:
     """The fallback server, if the slot and the service know of each other."""
-    own = [s for s in slots.values() if s.service == label.number and s.fallback and s.state in _STANDINGS]
     referred = {row.fallback for row in rows}
     key = f"fallback/{label.name}"
     if not own and referred <= {0}:

@@ -17,6 +17,7 @@ from willis.engines.ebpf.book import Book, Slot
 from willis.engines.ebpf.layout import INDEX
 from willis.engines.ebpf.libbpf import Loaded
 from willis.engines.ebpf.netlink import Link, Neighbour
+from willis.model.service import Address
 
 _SECOND = 1_000_000_000
 SYN_NS = 60 * _SECOND
@@ -66,6 +67,9 @@ class Upkeep:
         """Writes the MACs that changed. Returns the slots that still have none."""
         known = netlink.neighbours()
         unresolved = []
+        slots = list(slots)
+        for address in {(slot.interface, slot.address) for slot in slots}:
+            _care_for(*address, links, known)
         for slot in slots:
             fresh = _addressed(slot, links, known)
             if fresh != slot:
@@ -88,17 +92,21 @@ class Upkeep:
         staying: list[Slot] = []
         gone: list[Slot] = []
         for slot in slots:
-            census = self._loaded.maps["census"].lookup(INDEX.pack(slot.number)) or bytes(layout.CENSUS.size)
-            flows = layout.CENSUS.unpack(census)[3]
-            (gone if slot.leaving and not flows else staying).append(slot)
+            (gone if slot.leaving and not self._flows_of(slot) else staying).append(slot)
+        cared_for = {slot.address for slot in staying}
         for slot in gone:
             self._book.drop(slot)
-            if not any(slot.address == other.address for other in staying):
+            if slot.address not in cared_for:
                 self.abandon(slot, links)
         used = {slot.service for slot in staying}
         for label in self._book.services().values():
             if label.leaving and label.number not in used:
                 self._book.drop_service(label)
+
+    def _flows_of(self, slot: Slot) -> int:
+        """How many flows of any state the last sweep found."""
+        census = self._loaded.maps["census"].lookup(INDEX.pack(slot.number)) or bytes(layout.CENSUS.size)
+        return int(layout.CENSUS.unpack(census)[3])
 
     def abandon(self, slot: Slot, links: Mapping[str, Link]) -> None:
         """Ends the kernel's care for a member's MAC."""
@@ -107,9 +115,7 @@ class Upkeep:
             _forget(link.index, slot)
 
 
-def _addressed(
-    slot: Slot, links: Mapping[str, Link], known: Mapping[tuple[int, layout.Address], Neighbour]
-) -> Slot:
+def _addressed(slot: Slot, links: Mapping[str, Link], known: Mapping[tuple[int, Address], Neighbour]) -> Slot:
     """The slot with the MACs that lead to it now.
 
     A MAC that was known stays until another is: whether a silent host is dead,
@@ -119,16 +125,26 @@ def _addressed(
     if link is None:
         return replace(slot, ifindex=0)
     neighbour = known.get((link.index, slot.address))
-    if neighbour is None or not neighbour.kept or neighbour.mac is None:
-        _keep(link.index, slot)
     if neighbour is not None and neighbour.mac is not None:
         return replace(slot, ifindex=link.index, mac=neighbour.mac, source_mac=link.mac)
     return replace(slot, source_mac=link.mac) if slot.ifindex == link.index else replace(slot, ifindex=0)
 
 
-def _keep(index: int, slot: Slot) -> None:
+def _care_for(
+    interface: str,
+    address: Address,
+    links: Mapping[str, Link],
+    known: Mapping[tuple[int, Address], Neighbour],
+) -> None:
+    """Has the kernel resolve an address that has no MAC, and keep fresh one that has."""
+    link = links.get(interface)
+    if link is None:
+        return
+    neighbour = known.get((link.index, address))
+    if neighbour is not None and neighbour.kept and neighbour.mac is not None:
+        return
     try:
-        netlink.keep(index, slot.address)
+        netlink.keep(link.index, address)
     except OSError as error:
         if error.errno not in (errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EINVAL):
             raise  # a device that is down answers later
