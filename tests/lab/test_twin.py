@@ -106,6 +106,13 @@ def test_dcmtk_reaches_a_host_which_sees_the_client_itself(twin: Twin) -> None:
     assert stored == [data.digest(path) for path in files]
 
 
+def test_a_datagram_is_echoed_after_the_hosts_name(twin: Twin) -> None:
+    since = evidence.mark(twin)
+    sender = (sys.executable, "-m", "willis.lab.sender", "udp", "10.60.0.11", "9123")
+    assert run(twin, "client2", *sender, stdin="who") == "vna1 who\n"
+    assert acts(twin, since) == [("vna1", "203.0.113.10", "datagram")]
+
+
 def test_a_client_can_be_many(twin: Twin) -> None:
     since = evidence.mark(twin)
     sources = [f"198.51.100.{number}" for number in range(10, 70)]

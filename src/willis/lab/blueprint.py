@@ -69,6 +69,10 @@ class Piece:
     """(local address, port, services) of a connection; several services that cannot be told
     apart there, since they share the real server, are joined by ``+``."""
 
+    @property
+    def lowest_port(self) -> int:
+        return min(listen.port for listen in self.listens)
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

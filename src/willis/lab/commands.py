@@ -88,7 +88,7 @@ def status(name: Name = DEFAULT_NAME, as_json: AsJson = False) -> None:
         _answer(control.status(_load(name)), as_json, show.machines)
 
 
-@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@app.command("exec", context_settings={"ignore_unknown_options": True})
 def execute(
     machine: Machine,
     command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments")],

@@ -23,11 +23,11 @@ _WIDEST_MASK = 32
 
 
 def moved(tree: Tree, site: int) -> Tree:
-    """The document with one interface ``lo`` and every address within ``127.site.0.0/16``.
+    """The document with one interface ``lo``, every address within ``127.site.0.0/16`` and no UDP.
 
     Raises LabError for more addresses than that network has.
     """
-    result = copy.deepcopy(tree)
+    result = without_udp(tree)
     table = _table(_addresses(tree), site)
     first = next(text for body in tree["interfaces"].values() for text in body["addresses"])
     own = table[ip_interface(first).ip]
@@ -41,6 +41,21 @@ def moved(tree: Tree, site: int) -> Tree:
         body["vip"] = str(table[ip_address(body["vip"])])
         _narrow(body.get("persistence"))
     _narrow(result.get("defaults", {}).get("persistence"))
+    return result
+
+
+def udp_services(tree: Tree) -> list[str]:
+    """The services that HAProxy cannot carry, and so a light twin neither."""
+    return [name for name, body in tree["services"].items() if body.get("protocol") == "udp"]
+
+
+def without_udp(tree: Tree) -> Tree:
+    """A copy of the document without those. Raises LabError if nothing is left."""
+    result = copy.deepcopy(tree)
+    for name in udp_services(tree):
+        del result["services"][name]
+    if tree["services"] and not result["services"]:
+        raise LabError("All services are UDP, which a light twin cannot carry: build a full twin as root.")
     return result
 
 

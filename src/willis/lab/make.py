@@ -39,8 +39,13 @@ def make(order: Order, say: Say) -> Twin:
     _check_extras(order, light)
     document = source.document(order.source, order.servers)
     if light:
+        left_out = source.udp_services(document)
+        if left_out:
+            say(f"left out, since HAProxy does not carry UDP: {', '.join(left_out)}")
         document = source.on_loopback(document)
     planned = twin.plan(order.name, document, light=light, orthanc="orthanc" in order.extras)
+    if light:
+        _check_ports(planned)
     say(f"building the {'light twin' if light else 'twin'} {order.name!r}: {_summary(planned)}")
     build.up(planned)
     return planned
@@ -60,6 +65,20 @@ def _check_extras(order: Order, light: bool) -> None:
     lacking = probe.missing_for_orthanc()
     if lacking:
         raise LabError(f"There is no Orthanc here. Missing: {'; '.join(lacking)}.")
+
+
+def _check_ports(planned: Twin) -> None:
+    """In a light twin the ports are this machine's own, and the low ones may be root's."""
+    lowest = probe.lowest_free_port()
+    services = [s.name for s in planned.config.services if s.ports[0] < lowest]
+    pieces = [
+        f"{m.name} {p.name}" for m in planned.blueprint.servers for p in m.pieces if p.lowest_port < lowest
+    ]
+    if services or pieces:
+        raise LabError(
+            f"Ports below {lowest} are for root here, and these need some: {', '.join(services + pieces)}. "
+            "Run as root, or give them higher ports."
+        )
 
 
 def _is_light(order: Order, say: Say) -> bool:

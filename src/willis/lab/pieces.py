@@ -29,48 +29,66 @@ class _Duty:
     service: VirtualService
     server: RealServer
     port: int
-
-    @property
-    def key(self) -> tuple[int, Protocol]:
-        return self.port, self.service.protocol
+    protocol: Protocol
+    application: Application
 
 
 def pieces(config: Config, host: str, *, own_only: bool = False) -> Iterator[Piece]:
     """The processes of a host. ``own_only``: bind the host's address alone (loopback is shared)."""
-    duties = [
-        _Duty(service, server, port)
+    duties = _served(config, host)
+    applications: dict[tuple[int, Protocol], Application] = {}
+    for duty in duties:
+        first = applications.setdefault((duty.port, duty.protocol), duty.application)
+        if first is not duty.application:
+            raise BlueprintError(
+                f"Port {duty.port} of host {host!r} would have to speak both {first} and "
+                f"{duty.application} (service {duty.service.name!r}): give one of the services "
+                "another port or application."
+            )
+    duties += _checked(config, host, frozenset(applications))
+    for application in dict.fromkeys(duty.application for duty in duties):
+        mine = [duty for duty in duties if duty.application is application]
+        yield Piece(str(application), _listens(mine, own_only=own_only), _attribution(mine))
+
+
+def _served(config: Config, host: str) -> list[_Duty]:
+    """What the host's real servers must answer."""
+    return [
+        _Duty(service, server, port, service.protocol, service.application)
         for service in config.services
         for server in dict.fromkeys(servers_of(service))
         if server.host == host
         for port in ports_of(service, server)
     ]
-    applications: dict[tuple[int, Protocol], Application] = {}
-    for duty in duties:
-        first = applications.setdefault(duty.key, duty.service.application)
-        if first is not duty.service.application:
-            raise BlueprintError(
-                f"Port {duty.port} of host {host!r} would have to speak both {first} and "
-                f"{duty.service.application} (service {duty.service.name!r}): give one of the services "
-                "another port or application."
-            )
-    for application in dict.fromkeys(duty.service.application for duty in duties):
-        mine = [duty for duty in duties if duty.service.application is application]
-        yield Piece(str(application), _listens(mine, own_only=own_only), _attribution(mine))
+
+
+def _checked(config: Config, host: str, served: frozenset[tuple[int, Protocol]]) -> list[_Duty]:
+    """What the host must answer only to be found alive: a check may ask a port that no service uses."""
+    asked = (
+        (service, server, service.check.port or ports_of(service, server)[0])
+        for service in config.services
+        for server in service.pool
+        if server.host == host
+    )
+    return [
+        _Duty(service, server, port, Protocol.TCP, Application.GENERIC)
+        for service, server, port in asked
+        if (port, Protocol.TCP) not in served
+    ]
 
 
 def _listens(duties: list[_Duty], *, own_only: bool) -> tuple[Listen, ...]:
     """TCP binds the wildcard; UDP binds each address, since its answers must come from the VIP."""
     found: set[Listen] = set()
     for duty in duties:
-        protocol = duty.service.protocol
         addresses: list[str] = [str(duty.server.address)]
         if duty.service.forwarding is Forwarding.DR:
             addresses.append(str(duty.service.vip))
         if own_only:
             addresses = addresses[:1]
-        elif protocol is Protocol.TCP:
+        elif duty.protocol is Protocol.TCP:
             addresses = ["::" if ":" in address else "0.0.0.0" for address in addresses]  # noqa: S104 - in a namespace of its own
-        found.update(Listen(address, duty.port, protocol) for address in addresses)
+        found.update(Listen(address, duty.port, duty.protocol) for address in addresses)
     return tuple(sorted(found))
 
 

@@ -38,6 +38,13 @@ def missing_for_any() -> list[str]:
     return _absent({"haproxy": "haproxy"})
 
 
+def lowest_free_port() -> int:
+    """The lowest port that this process may bind (ip(7), ip_unprivileged_port_start)."""
+    if os.geteuid() == 0:
+        return 1
+    return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+
+
 def missing_for_orthanc() -> list[str]:
     """Why no real Orthanc can stand behind a host."""
     return _absent({"Orthanc": "orthanc"})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from willis import templates
 from willis.config import load
 from willis.lab import loopback, scale
 from willis.lab.errors import LabError
@@ -29,8 +29,13 @@ def document(source: str, servers: int | None = None) -> str:
     return _dump(scale.scaled(_tree(text), servers))
 
 
+def udp_services(text: str) -> list[str]:
+    """The services of a document that a light twin leaves out. Raises LabError."""
+    return loopback.udp_services(_tree(text))
+
+
 def on_loopback(text: str) -> str:
-    """The document moved to loopback addresses, a network drawn at random. Raises LabError."""
+    """The document for a light twin: moved to loopback, to a network drawn at random. Raises LabError."""
     used = _listening_sites()
     free = [site for site in loopback.SITES if site not in used]
     if not free:
@@ -58,14 +63,10 @@ def _file(path: Path) -> str:
 
 
 def _template(name: str) -> str:
-    argv = [sys.executable, "-m", "willis", "template", "render", name]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LabError(
-            f"There is neither a file {name!r} nor a template that renders: {done.stderr.strip()} "
-            "See 'willis template list'."
-        )
-    return done.stdout
+    try:
+        return templates.render(name, {})
+    except templates.TemplateError as error:
+        raise LabError(f"{name!r} is neither a file nor a template that renders. {error}") from error
 
 
 def _tree(text: str) -> loopback.Tree:

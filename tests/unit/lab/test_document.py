@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.lab.samples import DOCUMENT
 from willis.config import load
 from willis.lab.errors import LabError
-from willis.lab.loopback import moved
+from willis.lab.loopback import moved, udp_services
 from willis.lab.scale import scaled
 
 TREE = yaml.safe_load(DOCUMENT.replace("  far: 10.77.0.5\n", "").replace(", {host: far, port: 9237}", ""))
@@ -66,6 +66,14 @@ def test_a_moved_document_loads_and_lies_within_one_loopback_network() -> None:
 
 def test_addresses_keep_their_last_numbers_where_they_can() -> None:
     assert moved(TREE, 97)["services"]["Routing"]["vip"] == "127.97.0.101"
+
+
+def test_udp_services_are_left_out_since_haproxy_cannot_carry_them() -> None:
+    assert udp_services(TREE) == ["Clock"]
+    assert "Clock" not in moved(TREE, 97)["services"]
+    only = {**TREE, "services": {"Clock": TREE["services"]["Clock"]}}
+    with pytest.raises(LabError, match="All services are UDP"):
+        moved(only, 97)
 
 
 def test_the_original_is_left_alone() -> None:

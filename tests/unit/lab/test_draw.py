@@ -98,10 +98,19 @@ def test_tcp_binds_the_wildcard_and_udp_each_address() -> None:
     assert dicom is not None
     assert generic is not None
     assert dicom.listens == (Listen("0.0.0.0", 11112),)
-    assert generic.listens == (
+    assert generic.listens[1:] == (
         Listen("10.60.0.106", 9123, Protocol.UDP),
         Listen("10.60.0.11", 9123, Protocol.UDP),
     )
+
+
+def test_a_port_that_only_a_check_asks_answers_too() -> None:
+    """'Connect to port' asks a UDP service by TCP; a check may also name a port of its own."""
+    text = DOCUMENT.replace("    ports: 2398\n", "    ports: 2398\n    check: {port: 4711}\n")
+    generic = machine(draw.full(config(text)), "vna1").piece("generic")
+    assert generic is not None
+    tcp = {listen.port for listen in generic.listens if listen.protocol is Protocol.TCP}
+    assert tcp == {9123, 4711}
 
 
 def test_a_vip_tells_its_service_and_the_rip_names_all_that_share_it() -> None:

@@ -121,10 +121,6 @@ def test_the_web_application_can_be_slow_and_large_within_limits(twin: Twin) -> 
     assert httpx.get(f"{url}/slow?ms=60001").status_code == 400
 
 
-def test_a_datagram_is_echoed_after_the_hosts_name(twin: Twin) -> None:
-    assert send("udp", rip(twin, "vna1"), 9123, "who") == "vna1 who\n"
-
-
 def test_kill_freeze_and_restore_show_in_the_status(twin: Twin) -> None:
     assert states(twin, "vna1")["hl7"] == "running"
     control.kill(twin, "vna1", "hl7")
@@ -155,6 +151,15 @@ def test_a_second_twin_of_that_name_is_refused(twin: Twin) -> None:
 
 def test_a_later_command_finds_the_same_twin(twin: Twin) -> None:
     assert load("light") == twin
+
+
+def test_exec_runs_a_command_on_a_machine_and_passes_on_its_exit_code(twin: Twin) -> None:
+    script = 'cat; printf %s "$WILLIS_SOCKET"; exit 7'
+    argv = ["lab", "exec", "lb1", "--name", "light", "--", "sh", "-c", script]
+    done = subprocess.run(
+        [sys.executable, "-m", "willis", *argv], input="in ", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (7, f"in {twin.socket}")
 
 
 def test_down_ends_every_process_and_is_idempotent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
