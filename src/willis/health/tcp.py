@@ -3,9 +3,13 @@
 The kernel is asked to hold back the last ACK of the handshake (TCP_QUICKACK off,
 tcp(7)), and the socket is closed with RST (SO_LINGER 0, socket(7)) before that ACK is
 due. The listener's handshake stays incomplete, so ``accept`` never returns it: storage
-SCPs and HL7 receivers neither log a peer that says nothing nor die from it. The ACK is
-due after 40 ms at the earliest, so nothing may block the event loop for longer; if
+SCPs and HL7 receivers neither log a peer that says nothing nor die from it. Linux holds
+that ACK for 200 ms (TCP_DELACK_MAX), so nothing may block the event loop for longer; if
 something does, the look is still right, but the application may see a connection.
+
+What fails on our own side (no descriptor, no local port, no route, our own firewall)
+says nothing about the server: the verdict of such a look is UNKNOWN and changes nothing.
+An uplink that is dead but still routed cannot be told from dead servers here.
 """
 
 from __future__ import annotations

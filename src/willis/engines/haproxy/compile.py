@@ -90,7 +90,7 @@ def _head(
     writer.line("server-state-file", write.path(files.server_state))
     writer.idiom(Idiom.GLOBAL)
     for name in missing:
-        writer.remark("not carried since it is udp", write.name(name))
+        writer.remark("without the udp service", write.name(name))
     writer.section("peers willis")
     owner = () if files.user is None else (*_words("user"), write.user_name(files.user))
     writer.line("bind", write.path(files.peers), *_words("mode 600"), *owner)

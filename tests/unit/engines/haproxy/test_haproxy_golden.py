@@ -1,0 +1,111 @@
+"""Golden configurations: what the compiler writes, byte for byte, and what the real binary says of it.
+
+``python -m tests.unit.engines.haproxy.test_haproxy_golden`` writes them anew; read the diff.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from ipaddress import IPv6Address
+from pathlib import Path
+
+import pytest
+
+from tests.builders import dr, server, site, web
+from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
+from willis.engines.haproxy.process import binary
+from willis.engines.haproxy.state import ServerState, state_file
+from willis.engines.port import EngineError
+from willis.model.config import Config
+from willis.model.service import (
+    Application,
+    Forwarding,
+    Protocol,
+    RealServer,
+    Scheduler,
+    SourcePersistence,
+)
+from willis.model.status import Health, Status, Verdict
+from willis.plan.diff import Artefacts
+from willis.plan.members import targets
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "haproxy"
+FILES = HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis"))
+
+
+def proxied(name: str, vip: int, port: int, **changes: object):
+    return dr(name, vip, port, forwarding=Forwarding.PROXY, **changes)
+
+
+def v6(number: int) -> IPv6Address:
+    return IPv6Address(f"2001:db8::{number}")
+
+
+CASES: dict[str, tuple[Config, dict[str, bool]]] = {
+    "http-cookie": (site(web()), {}),
+    "http-cookie-fallback": (site(web(scheduler=Scheduler.WRR, fallback=server(3, port=8080))), {}),
+    "http-source": (
+        site(
+            proxied(
+                "MINT", 115, 8089, application=Application.MINT, persistence=SourcePersistence(900, mask=24)
+            )
+        ),
+        {},
+    ),
+    "tcp": (
+        site(
+            proxied("Dicom", 116, 11112, fallback=server(4)),
+            proxied("Hl7", 117, 2398, application=Application.HL7, persistence=None, scheduler=Scheduler.SH),
+        ),
+        {},
+    ),
+    "several-ports": (site(proxied("Many", 116, 104, ports=(104, 11112), scheduler=Scheduler.MH)), {}),
+    "port-translation": (site(web(pool=(server(1, port=18237), server(2)))), {}),
+    "ipv6": (
+        site(
+            replace(
+                web(pool=(RealServer("vna1", v6(11)),), persistence=SourcePersistence(300, mask=64)),
+                vip=v6(1),
+            )
+        ),
+        {},
+    ),
+    "light-twin": (
+        site(dr(), dr("Syslog", 103, 514, protocol=Protocol.UDP, persistence=None), web()),
+        {"layer4": True, "transparent": False},
+    ),
+}
+
+
+def compiled(case: str, files: HaproxyFiles = FILES) -> Artefacts:
+    config, options = CASES[case]
+    status = Status(health={target: Health(Verdict.UP) for target in targets(config)})
+    return compile_l7(config, status, files=files, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_text_is_as_agreed(case: str) -> None:
+    assert compiled(case)[CONFIG] == (GOLDEN / case / "haproxy.cfg").read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_real_binary_accepts_it_without_a_warning(case: str, tmp_path: Path) -> None:
+    try:
+        argv = [binary(), "-dW", "-c", "-f"]
+    except EngineError as error:
+        pytest.skip(str(error))
+    files = replace(FILES, server_state=str(tmp_path / "servers"))
+    found = compiled(case, files)
+    states = {key: state for key, state in found.items() if isinstance(state, ServerState)}
+    Path(files.server_state).write_text(state_file(states))
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(f"{found[CONFIG]}\n")
+    done = subprocess.run([*argv, str(config)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+if __name__ == "__main__":
+    for name in CASES:
+        (GOLDEN / name).mkdir(parents=True, exist_ok=True)
+        (GOLDEN / name / "haproxy.cfg").write_text(str(compiled(name)[CONFIG]))

@@ -1,0 +1,112 @@
+"""Half-open looks at real sockets on loopback: what the application sees, and what each end means."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+
+from willis.health import tcp
+from willis.health.schedule import check_once
+from willis.model.check import Check, Target
+from willis.model.status import Verdict
+from willis.plan.verdict import Result
+
+CHECK = Check(timeout_s=5.0)
+
+
+def look(target: Target, check: Check = CHECK) -> Result:
+    return asyncio.run(check_once(target, check))
+
+
+def at(sock: socket.socket) -> Target:
+    host, port, *_ = sock.getsockname()
+    return Target(ip_address(host), port)
+
+
+def test_a_listener_is_up_and_never_accepts_a_look() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=5) as listener:
+        for _ in range(50):
+            result = look(at(listener))
+            assert (result.verdict, result.reason) == (Verdict.UP, "accepts connections")
+            assert result.ok
+        listener.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_looks_never_fill_a_backlog_that_nobody_empties() -> None:
+    """Full connects would: a listener with backlog 1 takes two."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+        assert [look(at(listener)).verdict for _ in range(200)] == [Verdict.UP] * 200
+        with socket.create_connection(listener.getsockname(), timeout=5) as client:
+            accepted, peer = listener.accept()
+            accepted.close()
+            assert peer == client.getsockname(), "the first connection accepted is the first real one"
+
+
+def test_ipv6_is_looked_at_too() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"no IPv6 on loopback: {error}")
+    with listener:
+        assert look(at(listener)).verdict is Verdict.UP
+
+
+def test_a_refused_connection_is_dead_at_once_and_names_the_place() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = at(listener)
+    result = look(target)
+    assert result.verdict is Verdict.DEAD
+    assert result.reason == f"connection refused by 127.0.0.1:{target.port}"
+    assert (result.sent, result.received) == (f"TCP SYN to 127.0.0.1:{target.port}", "TCP RST")
+    assert result.took_ms < CHECK.timeout_s * 1000
+
+
+def test_silence_is_dead_after_the_timeout() -> None:
+    """A full backlog drops SYNs, as an unplugged host does."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        socket.create_connection(listener.getsockname(), timeout=5),
+    ):
+        result = look(at(listener), replace(CHECK, timeout_s=0.1))
+    assert result.verdict is Verdict.DEAD
+    assert "within 0.1 s: host down, unplugged or filtered" in result.reason
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EPERM])
+def test_our_own_faults_say_nothing_about_the_server(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(tcp.socket.socket, "connect_ex", lambda *_: code)
+    result = look(Target(IPv4Address("127.0.0.1"), 9))
+    assert result.verdict is Verdict.UNKNOWN
+    assert not result.counts
+    assert result.reason.startswith("127.0.0.1:9 could not be looked at: ")
+
+
+def test_no_descriptor_left_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def with_none_left() -> Result:
+        monkeypatch.setattr(tcp.socket, "socket", none_left)
+        return await tcp.look(Target(IPv6Address("::1"), 9), CHECK)
+
+    result = asyncio.run(with_none_left())
+    assert result.verdict is Verdict.UNKNOWN
+    assert "LimitNOFILE" in result.reason
+
+
+def test_no_descriptor_stays_open() -> None:
+    async def many(target: Target) -> int:
+        await asyncio.gather(*(tcp.look(target, CHECK) for _ in range(100)))
+        with socket.socket() as probe:
+            return probe.fileno()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        first = asyncio.run(many(at(listener)))
+        assert asyncio.run(many(at(listener))) == first

@@ -1,0 +1,96 @@
+"""When looks are due, on a clock of our own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import pytest
+
+from willis.health.timetable import Timetable
+from willis.model.check import Check, Target
+from willis.model.status import Verdict
+from willis.plan.verdict import Result
+
+A, B = (Target(IPv4Address(f"10.60.0.{n}"), 104) for n in (11, 12))
+CHECK = Check(interval_s=10.0, rise=2, fall=2)
+GOOD = Result(0.0, Verdict.UP, "accepts connections")
+BAD = Result(0.0, Verdict.DEAD, "connection refused")
+BLIND = Result(0.0, Verdict.UNKNOWN, "no descriptor left")
+
+
+def looks(*results: Result | None, chance: float = 0.5, check: Check = CHECK) -> list[float]:
+    """Seconds between the looks at A that end at once with these results."""
+    table = Timetable(lambda: chance)
+    table.set({A: check}, 0.0)
+    now, pauses = 0.0, []
+    for result in results:
+        assert table.take(now) == (A, check)
+        table.done(A, result, now)
+        due = table.next_due()
+        assert due is not None
+        pauses.append(pytest.approx(due - now))
+        now = due
+    return pauses
+
+
+def test_the_first_look_is_at_once_and_the_second_within_one_interval() -> None:
+    assert looks(GOOD, chance=0.0) == [0.0]
+    assert looks(GOOD, chance=0.999) == [9.99]
+
+
+def test_settled_targets_wait_the_interval_ten_percent_more_or_less() -> None:
+    assert looks(GOOD, GOOD, chance=0.0) == [0.0, 9.0]
+    assert looks(GOOD, GOOD, GOOD, chance=0.5) == [5.0, 10.0, 10.0]
+    assert looks(GOOD, GOOD, chance=1.0) == [10.0, 11.0]
+
+
+def test_a_change_is_looked_at_again_quickly_until_it_is_settled() -> None:
+    assert looks(GOOD, GOOD, BAD, BAD, BAD) == [5.0, 10.0, 0.3, 10.0, 10.0]
+    assert looks(GOOD, BAD, GOOD, GOOD, GOOD) == [5.0, 0.3, 0.3, 10.0, 10.0]
+    assert looks(GOOD, BAD, check=replace(CHECK, interval_s=0.2)) == [0.1, 0.2]
+
+
+def test_a_killed_server_is_out_within_two_seconds() -> None:
+    """Interval 1 s, fall 2: the longest pause, and one quick repeat."""
+    pauses = looks(GOOD, GOOD, BAD, chance=1.0, check=Check(interval_s=1.0, fall=2))
+    assert pauses[1:] == [1.1, 0.3]
+
+
+def test_our_own_fault_and_a_broken_look_hurry_nobody() -> None:
+    assert looks(GOOD, BLIND, None, BLIND) == [5.0, 10.0, 10.0, 10.0]
+
+
+def test_targets_come_go_and_change_without_disturbing_others() -> None:
+    table = Timetable(lambda: 0.5)
+    table.set({A: CHECK}, 0.0)
+    assert table.take(0.0) == (A, CHECK)
+    assert table.done(A, GOOD, 0.0)
+    table.set({A: CHECK, B: CHECK}, 1.0)
+    assert table.take(1.0) == (B, CHECK)
+    assert table.take(1.0) is None
+    assert table.next_due() == 5.0
+    table.set({A: CHECK}, 2.0)
+    assert not table.done(B, GOOD, 2.0), "nobody asks for B any more"
+    table.set({}, 3.0)
+    assert table.next_due() is None
+
+
+def test_a_shorter_interval_holds_at_once() -> None:
+    table = Timetable(lambda: 0.5)
+    table.set({A: CHECK}, 0.0)
+    table.take(0.0)
+    table.done(A, GOOD, 0.0)
+    table.set({A: replace(CHECK, interval_s=1.0)}, 0.0)
+    assert table.next_due() == 0.5
+    assert table.take(0.5) == (A, replace(CHECK, interval_s=1.0))
+    assert table.take(99.0) is None, "no second look while one runs"
+
+
+def test_a_target_that_left_and_came_back_while_busy_is_looked_at_once() -> None:
+    table = Timetable(lambda: 0.5)
+    table.set({A: CHECK}, 0.0)
+    table.take(0.0)
+    table.set({}, 1.0)
+    table.set({A: CHECK}, 2.0)
+    assert table.take(2.0) == (A, CHECK)
