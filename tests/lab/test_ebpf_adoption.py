@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.ebpf_net import LAB, OBJECT, SOURCES, VIP6, Net, echo, run, site, started, up
+from willis.engines.ebpf import clsact
 from willis.engines.ebpf.bpf import Map
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.engines.port import EngineError
@@ -227,6 +228,24 @@ def test_a_device_that_vanished_and_returned_is_attached_again(net: Net) -> None
     assert net.connect().say()
 
 
+def test_kernels_before_tcx_use_clsact(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clsact, "has_tcx", lambda: False)
+    net.node.call(net.engine.unload)
+    net.start()
+    config = rich("s1", "s2", "s3")
+    net.apply(config)
+    talk = net.connect()
+    assert talk.say() == talk.server
+    assert "willis_l4" in net.node.do("tc", "filter", "show", "dev", "eth0", "ingress")
+    net.engine.close()
+    net.start()
+    assert net.node.call(net.engine.observe) == net.engine.compile(config, up(config))
+    assert talk.say() == talk.server
+    assert net.node.do("tc", "filter", "show", "dev", "eth0", "ingress").count("willis_l4") == 1
+    net.node.call(net.engine.unload)
+    assert "willis_l4" not in net.node.do("tc", "filter", "show", "dev", "eth0", "ingress")
+
+
 _UNPRIVILEGED = """
 import sys
 from pathlib import Path
@@ -248,6 +267,10 @@ engine.traffic()
 
 
 def as_nobody(net: Net, *capabilities: str) -> tuple[int, str]:
+    """Runs an engine without root: its exit code and what it said."""
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", "import willis"]
+    if subprocess.run(nobody, check=False, capture_output=True, timeout=60).returncode:
+        pytest.skip("this source tree cannot be read by an ordinary user")
     names = ",".join(f"+{name}" for name in capabilities)
     done = subprocess.run(
         ["nsenter", f"--net={net.node.path}", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",

@@ -160,10 +160,11 @@ class Application:
         for change in changes:
             interface = change.key.partition("/")[2]
             wanted = change.want.hooks if isinstance(change.want, Attachment) else ()
+            links = netlink.links()
             for hook in wanted:
-                self._hooks.attach(interface, hook, netlink.links())
+                self._hooks.attach(interface, hook, links)
             for hook in set(Attach) - set(wanted):
-                self._hooks.detach(interface, hook)
+                self._hooks.detach(interface, hook, links)
 
     def _live(self, label: ServiceLabel) -> list[Slot]:
         return [slot for slot in self._slots[label.number].values() if not slot.leaving]

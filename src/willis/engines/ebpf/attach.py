@@ -2,17 +2,19 @@
 
 A pinned link outlives the daemon, and its program is replaced at one instant.
 A link whose device has vanished counts as not attached, so the next apply makes it anew.
+Where the kernel has no tcx, ``clsact`` stands in.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from willis.engines.ebpf import bpf, layout
+from willis.engines.ebpf import bpf, clsact, layout
 from willis.engines.ebpf.bpf import AttachType, Map
 from willis.engines.ebpf.entries import Attachment
 from willis.engines.ebpf.netlink import Link
@@ -26,7 +28,7 @@ _REMEDIES = {
     errno.EEXIST: "Another program holds its hook: find it with 'bpftool net', detach it, then apply again.",
     errno.EOPNOTSUPP: "Its driver cannot do that: write 'attach: tcx' for this interface.",
     errno.ERANGE: "Its MTU is too large for XDP in this driver: lower it, or write 'attach: tcx'.",
-    errno.EINVAL: "This kernel cannot do that: tcx needs Linux 6.6, XDP links need 5.9.",
+    errno.EINVAL: "This kernel cannot do that.",
     errno.EPERM: "Run Willis with CAP_BPF and CAP_NET_ADMIN.",
 }
 
@@ -48,58 +50,75 @@ class Hooks:
         self._directory = directory
         self._programs = programs
         self._links = links
+        self._tcx = clsact.has_tcx()
         for hook in Attach:
             (directory / hook).mkdir(parents=True, exist_ok=True)
 
-    def adopt(self) -> None:
-        """Puts the newly loaded programs into the links that are there."""
+    def adopt(self, links: Mapping[str, Link]) -> None:
+        """Puts the newly loaded programs where earlier ones are attached."""
         for pinned in self._pinned():
             if pinned.ifindex:
                 link = bpf.open_pin(pinned.path)
                 try:
-                    bpf.update_link(link, self._programs[_PROGRAMS[pinned.hook]])
+                    bpf.update_link(link, self._program(pinned.hook))
                 finally:
                     os.close(link)
+        for name in self._filtered(links):
+            clsact.attach(links[name].index, self._program(Attach.TCX))
 
     def attached(self, links: Mapping[str, Link]) -> dict[str, Attachment]:
         """The interfaces that the program sits on now, leaving out devices that have gone or come anew."""
-        hooks: dict[str, list[Attach]] = {}
+        hooks: dict[str, set[Attach]] = defaultdict(set)
         for pinned in self._pinned():
             if _holds(pinned, links):
-                hooks.setdefault(pinned.interface, []).append(pinned.hook)
-        return {interface: Attachment(tuple(each)) for interface, each in hooks.items()}
+                hooks[pinned.interface].add(pinned.hook)
+        for name in self._filtered(links):
+            hooks[name].add(Attach.TCX)
+        return {interface: Attachment(tuple(sorted(each))) for interface, each in hooks.items()}
 
     def attach(self, interface: str, hook: Attach, links: Mapping[str, Link]) -> None:
         """Attaches to an interface; does nothing where that is done. Raises EngineError."""
-        path = self._path(interface, hook)
         link = links.get(interface)
         if link is None:
             raise EngineError(
                 f"Layer 4 cannot be attached to interface {interface}, because this node has none of that "
                 f"name. Correct the name in the document, or bring the interface up and apply again."
             )
-        if any(p.path == path and _holds(p, links) for p in self._pinned()):
+        if hook in self.attached(links).get(interface, Attachment(())).hooks:
             return
-        path.unlink(missing_ok=True)
         self._note_mac(link)
         try:
-            made = bpf.create_link(self._programs[_PROGRAMS[hook]], link.index, _TYPES[hook])
+            if hook is Attach.TCX and not self._tcx:
+                clsact.attach(link.index, self._program(hook))
+            else:
+                self._link(interface, hook, link)
         except OSError as error:
             remedy = _REMEDIES.get(error.errno or 0, "See the kernel's log (dmesg).")
             raise EngineError(
                 f"Layer 4 cannot be attached to interface {interface} by {hook}: {error.strerror}. {remedy}"
             ) from error
+
+    def _link(self, interface: str, hook: Attach, link: Link) -> None:
+        path = self._path(interface, hook)
+        path.unlink(missing_ok=True)
+        made = bpf.create_link(self._program(hook), link.index, _TYPES[hook])
         try:
             bpf.pin(made, path)
         finally:
             os.close(made)
 
-    def detach(self, interface: str, hook: Attach) -> None:
+    def detach(self, interface: str, hook: Attach, links: Mapping[str, Link]) -> None:
+        """Detaches from an interface, whether it is there or not."""
         self._path(interface, hook).unlink(missing_ok=True)
+        if hook is Attach.TCX and interface in self._filtered(links):
+            clsact.detach(links[interface].index)
 
-    def detach_all(self) -> None:
+    def detach_all(self, links: Mapping[str, Link]) -> None:
+        """Detaches everywhere and removes the pins' directories."""
         for pinned in list(self._pinned()):
             pinned.path.unlink()
+        for name in self._filtered(links):
+            clsact.detach(links[name].index)
         for hook in Attach:
             (self._directory / hook).rmdir()
 
@@ -114,6 +133,13 @@ class Hooks:
         key, value = layout.INDEX.pack(link.index), layout.LINK.pack(link.mac)
         if self._links.lookup(key) != value:
             self._links.update(key, value)
+
+    def _program(self, hook: Attach) -> int:
+        return self._programs[_PROGRAMS[hook]]
+
+    def _filtered(self, links: Mapping[str, Link]) -> list[str]:
+        """The interfaces with our filter, on kernels without tcx."""
+        return [] if self._tcx else [name for name, link in links.items() if clsact.holds(link.index)]
 
     def _path(self, interface: str, hook: Attach) -> Path:
         # bpffs keeps dots for itself; an interface's name allows no per cent sign

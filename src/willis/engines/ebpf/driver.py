@@ -72,7 +72,7 @@ class EbpfEngine:
             self._book = Book(self._loaded.maps)
             self._hooks = Hooks(self._directory / "hooks", self._loaded.programs, self._loaded.maps["links"])
             self._upkeep = Upkeep(self._loaded, self._book, self._hooks)
-            self._hooks.adopt()
+            self._hooks.adopt(netlink.links())
 
     def compile(self, config: Config, status: Status) -> Artefacts:
         return compile_l4(config, status)
@@ -159,7 +159,7 @@ class EbpfEngine:
             links = netlink.links()
             for slot in self._book.slots().values():
                 self._upkeep.abandon(slot, links)
-            self._hooks.detach_all()
+            self._hooks.detach_all(links)
             for name in self._loaded.maps:
                 (self._directory / name).unlink(missing_ok=True)
             (self._directory / "hooks").rmdir()

@@ -19,7 +19,7 @@ from willis.model.service import Address
 _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
 _ERROR, _DONE = 2, 3
-_REQUEST, _ACK, _CREATE, _DUMP = 0x1, 0x4, 0x400, 0x300
+REQUEST, ACK, CREATE, DUMP = 0x1, 0x4, 0x400, 0x300
 _GETLINK = 18
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
@@ -53,51 +53,51 @@ class Neighbour:
 def links() -> dict[str, Link]:
     """The interfaces by name."""
     found = {}
-    for body in _ask(_GETLINK, _REQUEST | _DUMP, bytes(16)):
-        attributes = _attributes(body, 16)
-        name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
-        found[name] = Link(unpack_from("=i", body, 4)[0], attributes.get(_IFLA_ADDRESS, b""))
+    for body in ask(_GETLINK, REQUEST | DUMP, bytes(16)):
+        given = attributes(body, 16)
+        name = given.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+        found[name] = Link(unpack_from("=i", body, 4)[0], given.get(_IFLA_ADDRESS, b""))
     return found
 
 
 def neighbours() -> dict[tuple[int, Address], Neighbour]:
     """The neighbours by interface index and address."""
     found = {}
-    for body in _ask(_GETNEIGH, _REQUEST | _DUMP, bytes(12)):
+    for body in ask(_GETNEIGH, REQUEST | DUMP, bytes(12)):
         family, index, state = unpack_from("=BxxxiH", body)
-        attributes = _attributes(body, 12)
-        if family not in _FAMILY.values() or _NDA_DST not in attributes:
+        given = attributes(body, 12)
+        if family not in _FAMILY.values() or _NDA_DST not in given:
             continue
-        mac = attributes.get(_NDA_LLADDR) if state & _USABLE else None
-        extended = unpack_from("=I", attributes.get(_NDA_FLAGS_EXT, bytes(4)))[0]
+        mac = given.get(_NDA_LLADDR) if state & _USABLE else None
+        extended = unpack_from("=I", given.get(_NDA_FLAGS_EXT, bytes(4)))[0]
         kept = bool(state & _PERMANENT or extended & _NTF_EXT_MANAGED)
-        found[index, ip_address(attributes[_NDA_DST])] = Neighbour(mac, kept)
+        found[index, ip_address(given[_NDA_DST])] = Neighbour(mac, kept)
     return found
 
 
 def keep(index: int, address: Address) -> None:
     """Has the kernel resolve the address now and keep it fresh from now on."""
-    body = _neighbour(index, address, _NTF_USE) + _pack_attribute(
-        _NDA_FLAGS_EXT, pack("=I", _NTF_EXT_MANAGED)
-    )
-    list(_ask(_NEWNEIGH, _REQUEST | _CREATE | _ACK, body))
+    body = _neighbour(index, address, _NTF_USE) + pack_attribute(_NDA_FLAGS_EXT, pack("=I", _NTF_EXT_MANAGED))
+    list(ask(_NEWNEIGH, REQUEST | CREATE | ACK, body))
 
 
 def forget(index: int, address: Address) -> None:
     """Ends ``keep``. The kernel resolves the address again when it needs it."""
-    list(_ask(_DELNEIGH, _REQUEST | _ACK, _neighbour(index, address, 0)))
+    list(ask(_DELNEIGH, REQUEST | ACK, _neighbour(index, address, 0)))
 
 
 def _neighbour(index: int, address: Address, flags: int) -> bytes:
     header = pack("=BxxxiHBB", _FAMILY[address.version], index, 0, flags, 0)
-    return header + _pack_attribute(_NDA_DST, address.packed)
+    return header + pack_attribute(_NDA_DST, address.packed)
 
 
-def _pack_attribute(kind: int, value: bytes) -> bytes:
+def pack_attribute(kind: int, value: bytes) -> bytes:
+    """An attribute with its header, padded (netlink(7))."""
     return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _attributes(body: bytes, at: int) -> dict[int, bytes]:
+def attributes(body: bytes, at: int = 0) -> dict[int, bytes]:
+    """The attributes of a message or a nest by kind, from ``at`` on."""
     found = {}
     while at + 4 <= len(body):
         size, kind = _ATTRIBUTE.unpack_from(body, at)
@@ -106,7 +106,7 @@ def _attributes(body: bytes, at: int) -> dict[int, bytes]:
     return found
 
 
-def _ask(kind: int, flags: int, body: bytes) -> Iterator[bytes]:
+def ask(kind: int, flags: int, body: bytes) -> Iterator[bytes]:
     """Sends one request; yields the bodies of the answers. Raises OSError."""
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
