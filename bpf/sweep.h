@@ -49,6 +49,34 @@ static __always_inline __u64 timeout_of(__u32 state, const struct sweep_args *ar
 	}
 }
 
+/* Takes a live flow out of its member's load, and out of the census of that load. */
+static __always_inline bool withdraw(struct flow *flow, __u32 seen, __u32 state, struct census *count)
+{
+	if (__sync_val_compare_and_swap(&flow->state, seen, state) != seen)
+		return false;
+	add_load(flow->member, -1);
+	count->active--;
+	return true;
+}
+
+/*
+ * An idle connection of a member that is down may be dead or may outlast a
+ * short outage.  It is kept as MIDWAY: it counts again when the client goes on
+ * sending after the member has come back.
+ */
+static __always_inline bool doubt(struct flow *flow, __u32 state, struct census *count, __u64 now)
+{
+	__u32 slot = flow->member;
+	struct member *member = bpf_map_lookup_elem(&members, &slot);
+
+	if (!member || member->standing != DOWN || (state != SYN && state != ESTABLISHED) ||
+	    !withdraw(flow, state, MIDWAY, count))
+		return false;
+	flow->last = now;
+	count_end(slot, member->service);
+	return true;
+}
+
 static long visit_flow(struct bpf_map *map, const struct flow_key *key, struct flow *flow,
 		       struct tally *tally)
 {
@@ -62,14 +90,13 @@ static long visit_flow(struct bpf_map *map, const struct flow_key *key, struct f
 		return 0;
 	if (silent < (__s64)timeout_of(state, &tally->args)) {
 		count->flows++;
-		count->live += is_live(state);
+		if (is_live(state) && !doubt(flow, state, count, tally->now))
+			count->live++;
 		return 0;
 	}
 	tally->args.expired++;
-	if (is_live(state) && __sync_val_compare_and_swap(&flow->state, state, CLOSED) == state) {
-		add_load(slot, -1);
-		count->active--;
-	}
+	if (is_live(state))
+		withdraw(flow, state, CLOSED, count);
 	bpf_map_delete_elem(&flows, key);
 	return 0;
 }

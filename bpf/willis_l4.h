@@ -80,11 +80,11 @@ enum flow_state {
 	FIN = 3,
 	CLOSED = 4,
 	DATAGRAM = 5,
-	MIDWAY = 6,             /* met without its SYN, and not yet proven alive */
+	MIDWAY = 6,             /* met without its SYN or left on a dead member: not proven alive */
 };
 
 struct flow {
-	__u64 last;             /* ns; of a MIDWAY flow its first packet */
+	__u64 last;             /* ns; of a MIDWAY flow its beginning */
 	__u32 state;
 	__u32 member;
 };

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -45,6 +46,19 @@ def test_wlc_is_exact(net: Net, weights: tuple[int, ...], shares: tuple[int, ...
     for talk in talks:
         talk.close()
     net.until(lambda: not any(net.active(name).values()), "closed connections no longer count")
+
+
+def test_wlc_is_exact_when_many_connect_at_once(net: Net) -> None:
+    """Two CPUs choose at the same time; a member is taken only if its load is still what was compared."""
+    net.apply(site(echo("Burst")))
+    for _ in range(3):
+        wires = net.client.call(_connect_at_once, 150)
+        found = net.active("Burst")
+        assert sum(found.values()) == 150
+        assert found == {"s1": 50, "s2": 50, "s3": 50}
+        for wire in wires:
+            wire.close()
+        net.until(lambda: not any(net.active("Burst").values()), "closed connections no longer count")
 
 
 def test_wrr_takes_exact_turns(net: Net) -> None:
@@ -128,6 +142,19 @@ def test_counters_count_what_was_sent(net: Net) -> None:
     segments = 50_000 // 1448
     assert 50_000 + 52 * segments <= counted.bytes_in < 50_000 + 52 * (segments + 60)
     assert net.node.call(net.engine.traffic)["Bytes", "s1"].bytes_in == counted.bytes_in
+
+
+def _connect_at_once(count: int) -> list[socket.socket]:
+    def connect(_: int) -> socket.socket:
+        wire = socket.socket()
+        wires.append(wire)
+        wire.connect((VIP, PORT))
+        return wire
+
+    wires: list[socket.socket] = []
+    with ThreadPoolExecutor(8) as threads:  # threads begin in the namespace of their maker
+        list(threads.map(connect, range(count)))
+    return wires
 
 
 def _ipv4(protocol: int, source: str, destination: str, payload: bytes) -> bytes:

@@ -74,6 +74,22 @@ def test_the_connections_of_a_dead_member_do_not_count_for_the_one_they_move_to(
     net.until(lambda: not any(net.active("Dead").values()), "every count is back at nought")
 
 
+def test_idle_connections_outlast_a_short_outage_and_count_when_they_prove_alive(net: Net) -> None:
+    config = site(echo("Outage"))
+    net.apply(config)
+    talks = {talk.server: talk for talk in (net.connect(source) for source in SOURCES[:3])}
+    net.apply(config, up(config, dead=("s1",)))
+    net.until(lambda: net.active("Outage") == {"s1": 0, "s2": 1, "s3": 1}, "a dead server carries nothing")
+    net.apply(config)
+    assert talks["s1"].say() == "s1"
+    time.sleep(2.1)
+    assert talks["s1"].say() == "s1"
+    assert net.active("Outage") == {"s1": 1, "s2": 1, "s3": 1}
+    for talk in talks.values():
+        talk.close()
+    net.until(lambda: not any(net.active("Outage").values()), "all have ended")
+
+
 def test_removal_breaks_no_connection_and_frees_the_slot_in_the_end(net: Net) -> None:
     whole = site(echo("Remove"))
     net.apply(whole)
