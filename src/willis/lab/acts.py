@@ -68,9 +68,9 @@ def act_for(service: VirtualService) -> Act:
 def _dicom(client: Client, service: VirtualService, port: int) -> Expected:
     """A C-ECHO, then one association with a small MR study, another one for each service and client."""
     where, study = (str(service.vip), str(port)), _study(client.twin, client.machine, service)
-    client.run("echoscu", "-aet", client.machine.upper(), *where)
+    _scu(client, service, "echoscu", *where)
     files = data.mr(study)
-    client.run("storescu", "-aet", client.machine.upper(), *where, *map(str, files))
+    _scu(client, service, "storescu", *where, *map(str, files))
     return Expected(
         f"C-ECHO, {len(files)} x C-STORE",
         ("C-ECHO", *["C-STORE"] * len(files)),
@@ -80,12 +80,18 @@ def _dicom(client: Client, service: VirtualService, port: int) -> Expected:
 
 def _mwl(client: Client, service: VirtualService, port: int) -> Expected:
     where = (str(service.vip), str(port))
-    client.run("echoscu", "-aet", client.machine.upper(), *where)
+    _scu(client, service, "echoscu", *where)
     keys = ("-k", "PatientName", "-k", "ScheduledProcedureStepSequence[0].Modality")
-    answer = client.run("findscu", "-v", "-W", "-aet", client.machine.upper(), *keys, *where)
+    answer = _scu(client, service, "findscu", "-v", "-W", *keys, *where)
     if "LAB^ONE" not in answer or "LAB^TWO" not in answer:
         raise ActFailed("the worklist query did not find the two items that every server has")
     return Expected("C-ECHO, C-FIND", ("C-ECHO", "C-FIND"))
+
+
+def _scu(client: Client, service: VirtualService, tool: str, *rest: str) -> str:
+    """Run dcmtk's tool; it knows IPv4 only (3.6.7), so IPv6 is pynetdicom's, with the same options."""
+    own = (sys.executable, "-m", "pynetdicom") if service.vip.version == 6 else ()
+    return client.run(*own, tool, "-aet", client.machine.upper(), *rest)
 
 
 def _hl7(client: Client, service: VirtualService, port: int) -> Expected:
@@ -96,7 +102,7 @@ def _hl7(client: Client, service: VirtualService, port: int) -> Expected:
     path = client.scratch / f"{prefix}.hl7"
     path.write_text("".join(messages))
     host = str(service.vip)
-    if ":" in host:  # mllp_send knows IPv4 only
+    if service.vip.version == 6:  # mllp_send knows IPv4 only
         own = (sys.executable, "-m", "willis.lab.sender", "mllp", host, str(port))
         answer = client.run(*own, stdin=path.read_bytes())
     else:

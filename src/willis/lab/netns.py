@@ -129,7 +129,9 @@ def _pair(twin: str, machine: str, wire: Wire) -> str:
 def _addresses(machine: Machine) -> Iterator[str]:
     yield "link set lo up"
     for address in machine.loopback:
-        yield f"address add {address}/{address.max_prefixlen} dev lo{_nodad(address.version)}"
+        # Deprecated, a VIP answers but is never chosen as the source of the host's own connections.
+        own = " nodad preferred_lft 0" if address.version == 6 else ""
+        yield f"address add {address}/{address.max_prefixlen} dev lo{own}"
     for wire in machine.wires:
         for own in wire.addresses:
             yield f"address add {own} dev {wire.interface}{_nodad(own.version)}"
