@@ -1,8 +1,8 @@
 """From samples to figures, a table and JSON. Pure.
 
-A chain's own cost is its time less that of the generator with the same kind of sink; ratios are
-own costs over plain IP forwarding's, from the minima of the whole run, with the least and the
-greatest ratio of a single round as their spread.
+A chain's own cost is its time less that of the generator with the same kind of sink. Its ratio is
+that over plain IP forwarding's own cost in the same round: the median of the rounds, with the least
+and the greatest as spread.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def table(figures: Report) -> Group:
     return Group(
         f"The whole chain, {rounds}: CPU ns a 60-byte UDP frame",
         _chain_table(figures.chain),
-        "own: min less that of the generator with the same sink; x: own in plain IP forwarding\n",
+        "own: min less the generator's with the same sink; x: own in plain forwarding\n",
         f"The program alone, {rounds}: ns a packet by BPF_PROG_RUN, best of each round",
         _program_table(figures.program),
         "own: min less that of the empty program\n",
@@ -88,19 +88,19 @@ def _chain_row(case: Case, results: Results) -> ChainRow:
     base = results.chain[XDP_ALONE if case.hook is Hook.XDP else SKB_ALONE]
     alone, forwarding = results.chain[SKB_ALONE], results.chain[FORWARDING]
 
-    def ratio(rounds: slice) -> float:
-        return _own(samples[rounds], base[rounds]) / _own(forwarding[rounds], alone[rounds])
-
-    single = [ratio(slice(i, i + 1)) for i in range(len(samples))]
+    ratios = [
+        _own([ours], [generator]) / _own([theirs], [other])
+        for ours, generator, theirs, other in zip(samples, base, forwarding, alone, strict=True)
+    ]
     return ChainRow(
         path=case.name,
         min=min(costs),
         median=median(costs),
         max=max(costs),
         own=_own(samples, base),
-        ratio=ratio(slice(None)),
-        ratio_least=min(single),
-        ratio_most=max(single),
+        ratio=median(ratios),
+        ratio_least=min(ratios),
+        ratio_most=max(ratios),
         arrived=100 * sum(s.arrived for s in samples) / sum(s.sent for s in samples),
         target=case.target,
     )

@@ -40,7 +40,7 @@ def test_every_frame_arrives_through_every_path(figures: Report) -> None:
 @pytest.mark.lab
 def test_figures_hang_together(figures: Report) -> None:
     assert all(0 < row.min <= row.median <= row.max for row in (*figures.chain, *figures.program))
-    assert all(row.ratio_least <= row.ratio <= row.ratio_most for row in figures.chain if not row.own)
+    assert all(row.ratio_least <= row.ratio <= row.ratio_most for row in figures.chain)
     forwarding = next(row for row in figures.chain if row.path == FORWARDING.name)
     assert (forwarding.ratio, forwarding.ratio_least, forwarding.ratio_most) == (1, 1, 1)
 
