@@ -63,7 +63,7 @@ POOL_ITEM = Record(
             "weight",
             Integer(0, 256),
             "Its share of new connections; 0 takes none.",
-            default="`defaults.weight`",
+            default="the service's `weight`",
         ),
     ),
     short="host",
@@ -145,6 +145,12 @@ SERVICE = Record(
             Choice(Scheduler),
             "Weighted round robin, weighted least connections, hash of the source, or Maglev hash.",
             default="`defaults.scheduler`",
+        ),
+        Key(
+            "weight",
+            Integer(0, 256),
+            "Weight of its real servers that name none.",
+            default="`defaults.weight`",
         ),
         Key("persistence", PERSISTENCE, "What keeps a client on its real server.", default="none"),
         Key(

@@ -55,6 +55,7 @@ services:
     application: dicom
     forwarding: dr
     scheduler: mh
+    weight: 20
     persistence: {kind: source-ip, timeout: 10m, mask: 24}
     check: {interval: 1s, port: 104}
     fallback: b
@@ -81,7 +82,7 @@ services:
                 ports=(104, 11112),
                 forwarding=Forwarding.DR,
                 check=Check(interval_s=1, timeout_s=0.5, rise=3, fall=4, port=104),
-                pool=(RealServer("a", a, None, 10),),
+                pool=(RealServer("a", a, None, 20),),
                 application=Application.DICOM,
                 scheduler=Scheduler.MH,
                 persistence=SourcePersistence(600, 24),
