@@ -157,6 +157,13 @@ def test_the_fallback_server_serves_when_nobody_can(net: Net) -> None:
     talk.close()
 
 
+def test_a_renamed_fallback_host_is_taken_over(net: Net) -> None:
+    for host in ("s3", "spare"):
+        config = site(echo("Name", hosts=("s1",), fallback=RealServer(host, ip_address("10.77.0.13"))))
+        net.apply(config)
+        assert net.node.call(net.engine.observe) == net.engine.compile(config, up(config))
+
+
 def test_a_sender_waits_while_nobody_can_serve(net: Net) -> None:
     config = site(echo("Wait"))
     net.apply(config, up(config, dead=NAMES))

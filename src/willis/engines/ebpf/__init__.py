@@ -1,0 +1,1 @@
+"""Layer 4 by direct routing: one eBPF program, its compiler and its driver."""

@@ -62,7 +62,9 @@ class Application:
     def _is_elsewhere(self, change: Change) -> bool:
         """Whether the host is now another machine: its old address leaves before the new one comes."""
         slot = self._live_slot(change)
-        return slot is not None and change.want is not None and slot.address != _entry(change).address
+        if slot is None or change.want is None:
+            return False
+        return (slot.host, slot.address) != (_host(change), _entry(change).address)
 
     def _welcome(self, changes: Iterable[Change]) -> None:
         """Adds new members and opens those that may take connections; knows their MACs when it returns."""
@@ -180,12 +182,12 @@ class Application:
         live = [s for s in self._live(label) if s.fallback == (change.kind == "fallback")]
         if change.kind == "fallback":
             return next(iter(live), None)
-        return next((s for s in live if s.host == change.key.split("/")[2]), None)
+        return next((s for s in live if s.host == _host(change)), None)
 
     def _place(self, change: Change) -> Slot:
         """A slot for a new member: the one that the same real server left, while its connections last."""
         entry = _entry(change)
-        host = entry.host if isinstance(entry, FallbackEntry) else change.key.split("/")[2]
+        host = _host(change)
         number = self._labels[_service_of(change)].number
         wanted = (host, entry.address, change.kind == "fallback")
         for slot in self._slots[number].values():
@@ -216,3 +218,9 @@ def _entry(change: Change) -> MemberEntry | FallbackEntry:
     if not isinstance(change.want, MemberEntry | FallbackEntry):
         raise TypeError(f"{change.key} must hold a member, not {change.want!r}")
     return change.want
+
+
+def _host(change: Change) -> str:
+    if isinstance(change.want, FallbackEntry):
+        return change.want.host
+    return change.key.split("/")[2]
