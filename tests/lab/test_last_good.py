@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.drill import CLIENT, ROOT, WILLIS, Drill, wait_until
+from tests.lab.drill import CLIENT, DRILLS, ROOT, WILLIS, Drill, wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -73,6 +73,12 @@ def _cut_apply(drill: Drill, document: str, delay_s: float) -> None:
 
 
 def _whole(drill: Drill, old: str, new: str) -> None:
+    """Old or new, and clients are served."""
+    _converged(drill, old, new)
+    assert sum(drill.answers("client1", "once", VIP, "7001", "3").values()) == 3
+
+
+def _converged(drill: Drill, old: str, new: str) -> None:
     """The running document is one of the two, and no engine differs from it."""
     wait_until(lambda: all(e["ok"] for e in drill.status()["engines"]), "every engine converged")
     running = drill.document()
@@ -82,4 +88,34 @@ def _whole(drill: Drill, old: str, new: str) -> None:
     wait_until(
         lambda: '"changes": []' in drill.willis("plan", str(candidate), "--json"), "nothing is half-applied"
     )
-    assert sum(drill.answers("client1", "once", VIP, "7001", "3").values()) == 3
+
+
+def test_an_address_that_another_program_holds_is_refused_before_anything_stops(canon: Drill) -> None:
+    squatter = canon.start("lb1", sys.executable, "-m", "http.server", "--bind", "10.60.0.114", "8300")
+    try:
+        before = canon.status()["revision"]
+        wait_until(lambda: ":8300" in canon.run("lb1", "ss", "-Hltn"), "somebody listens on port 8300")
+        answer = canon.apply(canon.document().replace("ports: 8237", "ports: [8237, 8300]"), check=False)
+        assert "exit 1" in answer
+        assert "10.60.0.114:8300 is taken" in answer
+        assert canon.status()["revision"] == before
+        assert "VitreaRead" in canon.run("client1", "curl", "-sSf", "http://10.60.0.114:8237/")
+    finally:
+        squatter.kill()
+
+
+def test_kill_9_while_both_layers_change_fails_no_request(canon: Drill) -> None:
+    old = canon.document()
+    new = old.replace("idle: 30m", "idle: 45m").replace("timeout: 5m", "timeout: 6m")
+    load = canon.start("client1", sys.executable, str(DRILLS / "load.py"), "10.60.0.114", "8237")
+    try:
+        for step in range(6):
+            _cut_apply(canon, new if step % 2 == 0 else old, delay_s=step * 0.15)
+            _converged(canon, old, new)
+        output, _ = load.communicate("", timeout=60)
+    finally:
+        load.kill()
+        canon.apply(old)
+    done, failed = map(int, output.split()[-2:])
+    assert failed == 0, output
+    assert done > 100
