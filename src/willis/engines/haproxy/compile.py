@@ -83,6 +83,7 @@ def _head(
     if files.user is not None:
         writer.line("user", write.user_name(files.user))
         writer.line("group", write.user_name(files.user))
+        writer.line("chroot", write.path(files.jail))
     writer.line("maxconn", write.number(max(connections, 10), 10, _MOST_CONNECTIONS))
     stats = write.path(files.stats_socket)
     writer.line("stats socket", stats, *_words("mode 600 level admin expose-fd listeners"))
@@ -93,7 +94,7 @@ def _head(
         writer.remark("without the udp service", write.name(name))
     writer.section("peers willis")
     owner = () if files.user is None else (*_words("user"), write.user_name(files.user))
-    writer.line("bind", write.path(files.peers), *_words("mode 600"), *owner)
+    writer.line("bind", write.PEERS_SOCKET, *_words("mode 600"), *owner)
     writer.line("server willis")
     writer.section("defaults willis-http")
     writer.idiom(Idiom.HTTP_DEFAULTS)

@@ -13,13 +13,11 @@ import pwd
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from willis.engines.haproxy import traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
-from willis.engines.haproxy.files import PEERS
 from willis.engines.haproxy.process import MasterProcess, verify
 from willis.engines.haproxy.runtime import Master, Runtime, sessions
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
@@ -62,7 +60,6 @@ class HaproxyEngine:
             raise EngineError(
                 f"the run directory {run_dir} is too long for unix sockets; choose a shorter one"
             )
-        self._peers = Path(self._files.peers)
         self._runtime = Runtime(Path(self._files.stats_socket))
         self._master = Master(master_socket)
         self._ledger = traffic.Ledger()
@@ -118,12 +115,12 @@ class HaproxyEngine:
         if self._process.pid() is None:
             return self._ledger.add({})
         workers = self._master.workers().all
-        return self._ledger.add(
-            {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
-        )
+        readings = {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
+        return self._ledger.add({pid: counters for pid, counters in readings.items() if counters})
 
     def refresh(self) -> None:
-        """Nothing ages inside HAProxy."""
+        """Keep HAProxy's log from growing without end."""
+        self._process.trim_log()
 
     def close(self) -> None:
         """Let go; HAProxy goes on."""
@@ -131,9 +128,6 @@ class HaproxyEngine:
     def stop(self) -> None:
         """End HAProxy now, with all its connections (teardown)."""
         self._process.stop()
-        self._peers.unlink(missing_ok=True)
-        with suppress(OSError):  # another engine's socket is still in it, or it was never made
-            PEERS.rmdir()
 
     def _states(self) -> dict[str, ServerState]:
         try:
@@ -165,9 +159,9 @@ class HaproxyEngine:
         self._prove(text)
         _write(Path(self._files.server_state), state_file(states))
         _write(self._loaded, text)
-        _traversable(self._peers.parent)
+        jail = _jail(Path(self._files.jail))
         mark = self._process.mark()
-        self._process.start()
+        self._process.start(jail)
         deadline = time.monotonic() + _READY_S
         while not (self._runs(text) and self._process.pid()):
             if not self._process.starting() or time.monotonic() > deadline:
@@ -255,6 +249,7 @@ class HaproxyEngine:
 
     def _retire(self) -> None:
         if self._process.pid() is not None:
+            self._master.workers()  # a master that executes itself anew would miss the signal
             self._process.retire()
 
 
@@ -268,12 +263,14 @@ def _user() -> str | None:
         return None
 
 
-def _traversable(directory: Path) -> None:
-    """A directory that workers may pass through. Raises EngineError."""
+def _jail(directory: Path) -> Path:
+    """A directory that workers may pass through and not read. Raises EngineError."""
     try:
         directory.mkdir(mode=0o711, exist_ok=True)
+        directory.chmod(0o711)
     except OSError as error:
         raise EngineError(f"{directory} cannot be made: {error.strerror}; HAProxy was not started") from error
+    return directory
 
 
 def _write(path: Path, text: str) -> None:

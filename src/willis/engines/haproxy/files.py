@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-
-PEERS = Path("/run/willis-haproxy")
-"""Holds the peers sockets of workers that are not root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +14,11 @@ class HaproxyFiles:
     """The worker's runtime socket; at most about 90 characters (unix(7): 108 with HAProxy's suffix)."""
     server_state: str
     """Read by each new worker, so that drains, verdicts and weights survive a reload."""
-    peers: str
-    """The socket over which an old worker hands its stick tables to the new one."""
+    jail: str
+    """Where HAProxy is started and where workers that give up root are locked in. It holds
+    nothing but the socket over which an old worker hands its stick tables to the new one;
+    that one is named relative to it, so it is found from inside and outside.
+    """
     user: str | None = None
     """The user and group that workers change to; None: they stay who they are."""
     open_files: int = 20_000
@@ -29,17 +28,11 @@ class HaproxyFiles:
     def under(
         cls, run_dir: Path, state_dir: Path, *, user: str | None = None, open_files: int = 20_000
     ) -> HaproxyFiles:
-        """The usual names in the engine's two directories.
-
-        Workers that gave up root cannot reach a path in our private directory, so their
-        peers socket is elsewhere. (An abstract socket would be reachable, but HAProxy
-        cannot pause one: a reload that fails to bind would then end the old worker.)
-        """
-        mark = sha256(str(run_dir).encode()).hexdigest()[:16]
+        """The usual names in the engine's two directories."""
         return cls(
             stats_socket=str(run_dir / "haproxy.sock"),
             server_state=str(state_dir / "haproxy.servers"),
-            peers=str(run_dir / "haproxy-peers.sock") if user is None else str(PEERS / f"{mark}.sock"),
+            jail=str(run_dir / "haproxy"),
             user=user,
             open_files=open_files,
         )

@@ -60,18 +60,21 @@ class MasterProcess:
             limits.append(resource.prlimit(running, resource.RLIMIT_NOFILE)[1])
         return min((n for n in limits if n != resource.RLIM_INFINITY), default=1_000_000)
 
-    def start(self) -> None:
-        """Start a master. Whether it came up is for the caller to see. Raises EngineError."""
+    def start(self, directory: Path) -> None:
+        """Start a master in ``directory``; the caller sees whether it comes up. Raises EngineError."""
         for stray in self._masters():
             os.kill(stray, signal.SIGUSR1)
         self._pid_file.unlink(missing_ok=True)
         argv = [binary(), "-W", "-f", str(self._config), "-p", str(self._pid_file)]
         argv += ["-S", f"{self._socket},mode,600"]
         with self._log.open("ab") as log:
-            if log.tell() > _LOG_BYTES:
-                log.truncate(0)
             child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                argv,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self._children.append(child)
 
@@ -109,6 +112,11 @@ class MasterProcess:
                 time.sleep(0.02)
         self._reap()
         self._pid_file.unlink(missing_ok=True)
+
+    def trim_log(self) -> None:
+        """Empty the log once it is long. HAProxy appends to it, so it goes on from the start."""
+        if self.mark() > _LOG_BYTES:
+            os.truncate(self._log, 0)
 
     def mark(self) -> int:
         """Where the log ends now."""

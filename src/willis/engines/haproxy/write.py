@@ -25,6 +25,9 @@ class Token:
     text: str
 
 
+PEERS_SOCKET = Token("unix@peers.sock")
+"""Relative to the directory that HAProxy is started in, which is also the workers' root."""
+
 _KEYWORDS = re.compile(r"\A[a-z0-9_-]+(?: [a-z0-9_-]+)*\Z")
 _SERVER = re.compile(r"\A(?:fallback:)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _COOKIE = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")

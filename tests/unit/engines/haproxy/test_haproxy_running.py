@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import pickle
 import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -303,6 +307,96 @@ def test_nothing_to_serve_ends_haproxy_when_its_connections_end(proxy: Proxy, se
     assert proxy.apply(local_site()) == 0
     proxy.apply(SITE)
     assert Browser().server()
+
+
+def test_several_ports_of_a_service_reach_the_same_ports_of_its_servers(proxy: Proxy) -> None:
+    many = replace(
+        dr(), vip=address(101), ports=(11112, 11113), forwarding=Forwarding.PROXY, pool=(real(1, port=None),)
+    )
+    proxy.apply(local_site(many))
+    for port in many.ports:
+        with (
+            socket.create_server((str(address(1)), port)) as listener,
+            socket.create_connection((str(address(101)), port), timeout=30) as client,
+        ):
+            listener.settimeout(30)
+            client.sendall(b"x")
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.recv(1) == b"x"
+
+
+def test_a_start_that_fails_leaves_nothing_behind(proxy: Proxy) -> None:
+    proxy.engine._prove = lambda text: None  # type: ignore[method-assign]
+    want = proxy.engine.compile(SITE, seen(SITE))
+    with (
+        socket.create_server((str(address(101)), PORT)),
+        pytest.raises(EngineError, match="HAProxy does not start: .*cannot bind socket"),
+    ):
+        proxy.engine.apply(diff("haproxy", {}, want))
+    assert proxy.engine.observe() == {}
+    assert not any(proxy.process()._all())
+
+
+ONE_APPLY = """
+import pickle, sys
+from pathlib import Path
+from willis.engines.haproxy.driver import HaproxyEngine
+home = Path(sys.argv[1])
+changes = pickle.load(sys.stdin.buffer)
+engine = HaproxyEngine(home, home)
+print("ready", flush=True)
+engine.apply(changes)
+"""
+
+
+@pytest.mark.parametrize("ms", [0, 5, 10, 20, 40, 60, 90, 130, 180])
+def test_an_engine_killed_while_it_applies_harms_no_request_and_the_next_one_heals(
+    proxy: Proxy, servers: Servers, ms: int
+) -> None:
+    proxy.apply(SITE)
+    more = local_site(*SITE.services, service(102, "More"))
+    want = proxy.engine.compile(more, seen(more, vna1=Verdict.DEAD))
+    changes = diff("haproxy", proxy.engine.observe(), want)
+    with load(keep_alive=True) as failed:
+        child = subprocess.Popen(
+            [sys.executable, "-c", ONE_APPLY, str(proxy.home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write(pickle.dumps(changes))
+            child.stdin.close()
+            assert child.stdout.readline() == b"ready\n"
+            time.sleep(ms / 1000)
+            child.kill()
+        proxy.engine = proxy.restarted()
+        proxy.apply(more, seen(more, vna1=Verdict.DEAD))
+    assert failed == []
+    assert {Browser(102).server() for _ in range(4)} == {"vna2", "vna3"}
+
+
+def test_haproxy_outlives_the_engine_that_started_it(proxy: Proxy, servers: Servers) -> None:
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            ONE_APPLY + "\nprint('done', flush=True)\nsys.stdin.buffer.read()",
+            str(proxy.home),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(pickle.dumps(diff("haproxy", {}, proxy.engine.compile(SITE, seen(SITE)))))
+        child.stdin.flush()
+        assert child.stdout.readline() == b"ready\n"
+        assert child.stdout.readline() == b"done\n"
+        child.kill()
+    assert Browser().server()
+    assert proxy.apply(SITE) == 0
 
 
 def test_counters_go_on_over_reloads(proxy: Proxy, servers: Servers) -> None:
