@@ -19,7 +19,7 @@ from willis.lab.blueprint import NODE
 from willis.lab.errors import LabError
 from willis.lab.twin import Twin, save
 
-_LONGEST_RUN_DIR = 80
+_LONGEST_RUN_DIR = 70
 """Bytes: unix socket paths end at 107 (unix(7)), and the engine puts several into its run directory."""
 
 

@@ -14,6 +14,7 @@ from willis.lab.twin import Twin
 from willis.model.service import Forwarding
 
 _STRIKE_S = 10.0
+_PROXY_S = 30.0
 
 
 def kill(twin: Twin, machine: str, piece: str | None) -> list[str]:
@@ -42,10 +43,24 @@ def restore(twin: Twin, name: str, piece: str | None) -> list[str]:
         if piece != "haproxy" and "engine" not in running:
             engine.start(twin)
             done.append("engine started")
-        return done
+        return done + _await_proxy(twin, machine)
     missing = [p for p in machine.pieces if p.name not in running and piece in (None, p.name)]
     hosts.wait([hosts.start(twin, machine, each) for each in missing])
     return done + [f"{each.name} started" for each in missing]
+
+
+def _await_proxy(twin: Twin, node: Machine) -> list[str]:
+    """The engine starts HAProxy where it is missing; wait until it has."""
+    if "haproxy" not in _expected(twin, node):
+        return []
+    since = time.monotonic()
+    waited = False
+    while not any(p.piece == "haproxy" for p in twin.processes()):
+        if time.monotonic() - since > _PROXY_S:
+            raise LabError(f"The engine did not start HAProxy within {_PROXY_S:.0f} s; see its log.")
+        waited = True
+        time.sleep(0.1)
+    return ["haproxy started by the engine"] if waited else []
 
 
 def unplug(twin: Twin, name: str) -> None:

@@ -130,8 +130,8 @@ def _addresses(machine: Machine) -> Iterator[str]:
     yield "link set lo up"
     for address in machine.loopback:
         # Deprecated, a VIP answers but is never chosen as the source of the host's own connections.
-        own = " nodad preferred_lft 0" if address.version == 6 else ""
-        yield f"address add {address}/{address.max_prefixlen} dev lo{own}"
+        only_answer = " nodad preferred_lft 0" if address.version == 6 else ""
+        yield f"address add {address}/{address.max_prefixlen} dev lo{only_answer}"
     for wire in machine.wires:
         for own in wire.addresses:
             yield f"address add {own} dev {wire.interface}{_nodad(own.version)}"
@@ -184,9 +184,12 @@ def _has(key: str) -> bool:
 
 
 def _plain_checksums(twin: str, blueprint: Blueprint) -> None:
+    """For native XDP on veth: every sender finishes its checksums, the switch too since its GRO undoes
+    them, and the switch's ports take redirected frames (they do with GRO on).
+    """
     for machine, wire in _wires(blueprint):
         _run([*enter(twin, machine), "ethtool", "-K", wire.interface, "tx", "off"])
-        _run([*enter(twin, NET), "ethtool", "-K", wire.port, "gro", "on"])
+        _run([*enter(twin, NET), "ethtool", "-K", wire.port, "tx", "off", "gro", "on"])
 
 
 def _batch(twin: str, machine: str, lines: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 _TOOLS = {
@@ -62,10 +63,13 @@ def _absent(tools: dict[str, str]) -> list[str]:
 
 
 def _namespaces() -> str | None:
-    """Try to make a network namespace, in a child."""
+    """Try what the twin does, in a child: a namespace kept by a mount, with a setting changed in it."""
     if shutil.which("unshare") is None:
         return None
-    done = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True, check=False)
+    with tempfile.NamedTemporaryFile(prefix="willis-probe-") as kept:
+        argv = ["unshare", f"--net={kept.name}", "tee", "/proc/sys/net/ipv4/ip_forward"]
+        done = subprocess.run(argv, input="1\n", capture_output=True, text=True, check=False)
+        subprocess.run(["umount", kept.name], capture_output=True, check=False)
     if done.returncode == 0:
         return None
     who = "this container may not" if os.geteuid() == 0 else "only root may"

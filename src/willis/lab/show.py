@@ -37,14 +37,15 @@ def machines(status: dict[str, Any]) -> Table:
     for row in status["machines"]:
         addresses = row["addresses"]
         more = f" +{len(addresses) - 1}" if len(addresses) > 1 else ""
-        ledger = ", ".join(f"{service} {acts['count']}" for service, acts in row["ledger"].items())
+        acts = sum(entry["count"] for entry in row["ledger"].values())
+        ledger = f"{acts} acts, {len(row['ledger'])} services" if acts else "-"
         pieces = ", ".join(
             piece["name"] if piece["state"] == "running" else f"{piece['name']} [red]{piece['state']}[/]"
             for piece in row["pieces"]
         )
         address = f"{addresses[0]}{more}" if addresses else "-"
         state = _STATE[row["state"]]
-        found.add_row(escape(row["name"]), row["kind"], address, state, pieces or "-", escape(ledger) or "-")
+        found.add_row(escape(row["name"]), row["kind"], address, state, pieces or "-", ledger)
     return found
 
 

@@ -55,17 +55,16 @@ class Twin:
 
         The path ends with the directory of our own tools, so that ``storescu`` stays dcmtk's.
         """
-        own = {key: value for key, value in os.environ.items() if not key.startswith("WILLIS_")}
-        path = own.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        own |= {
+        path = os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        return dict(os.environ) | {
             "PATH": f"{path}:{Path(sys.executable).parent}",
             processes.MARK: str(self.directory),
             processes.MACHINE: machine,
+            processes.PIECE: piece,
             "WILLIS_LAB_NAME": self.name,
             "WILLIS_LAB_DIR": str(self.directory.parent),
             "WILLIS_SOCKET": str(self.socket),
         }
-        return own | ({processes.PIECE: piece} if piece else {})
 
     def processes(self) -> list[processes.Process]:
         return processes.find(self.directory, self.inodes)
