@@ -1,4 +1,4 @@
-"""The laws on the real maps: whatever site follows whatever other, the engine holds exactly what was compiled."""
+"""The laws on the real maps: whatever site follows another, the engine holds exactly what was compiled."""
 
 from __future__ import annotations
 

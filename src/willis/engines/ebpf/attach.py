@@ -11,6 +11,7 @@ import errno
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ _REMEDIES = {
     errno.EINVAL: "This kernel cannot do that.",
     errno.EPERM: "Run Willis with CAP_BPF and CAP_NET_ADMIN.",
 }
+_LAST_REMEDY = "See the kernel's log (dmesg)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,8 @@ class Hooks:
         """Puts the newly loaded programs where earlier ones are attached."""
         for pinned in self._pinned():
             if pinned.ifindex:
-                link = bpf.open_pin(pinned.path)
-                try:
+                with _opened(pinned.path) as link:
                     bpf.update_link(link, self._program(pinned.hook))
-                finally:
-                    os.close(link)
         for name in self._filtered(links):
             clsact.attach(links[name].index, self._program(Attach.TCX))
 
@@ -93,9 +92,10 @@ class Hooks:
             else:
                 self._link(interface, hook, link)
         except OSError as error:
-            remedy = _REMEDIES.get(error.errno or 0, "See the kernel's log (dmesg).")
+            number = error.errno or 0
             raise EngineError(
-                f"Layer 4 cannot be attached to interface {interface} by {hook}: {error.strerror}. {remedy}"
+                f"Layer 4 cannot be attached to interface {interface} by {hook}: {os.strerror(number)}. "
+                f"{_REMEDIES.get(number, _LAST_REMEDY)}"
             ) from error
 
     def _link(self, interface: str, hook: Attach, link: Link) -> None:
@@ -109,14 +109,16 @@ class Hooks:
 
     def detach(self, interface: str, hook: Attach, links: Mapping[str, Link]) -> None:
         """Detaches from an interface, whether it is there or not."""
-        self._path(interface, hook).unlink(missing_ok=True)
+        for pinned in self._pinned():
+            if (pinned.interface, pinned.hook) == (interface, hook):
+                _unlink(pinned)
         if hook is Attach.TCX and interface in self._filtered(links):
             clsact.detach(links[interface].index)
 
     def detach_all(self, links: Mapping[str, Link]) -> None:
         """Detaches everywhere and removes the pins' directories."""
-        for pinned in list(self._pinned()):
-            pinned.path.unlink()
+        for pinned in self._pinned():
+            _unlink(pinned)
         for name in self._filtered(links):
             clsact.detach(links[name].index)
         for hook in Attach:
@@ -145,14 +147,30 @@ class Hooks:
         # bpffs keeps dots for itself; an interface's name allows no per cent sign
         return self._directory / hook / interface.replace(".", "%2E")
 
-    def _pinned(self) -> Iterator[_Pinned]:
+    def _pinned(self) -> list[_Pinned]:
+        found = []
         for hook in Attach:
             for path in sorted((self._directory / hook).iterdir()):
-                link = bpf.open_pin(path)
-                try:
-                    yield _Pinned(path.name.replace("%2E", "."), hook, path, bpf.link_ifindex(link))
-                finally:
-                    os.close(link)
+                with _opened(path) as link:
+                    ifindex = bpf.link_ifindex(link)
+                found.append(_Pinned(path.name.replace("%2E", "."), hook, path, ifindex))
+        return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    link = bpf.open_pin(path)
+    try:
+        yield link
+    finally:
+        os.close(link)
+
+
+def _unlink(pinned: _Pinned) -> None:
+    with _opened(pinned.path) as link:
+        if pinned.ifindex:
+            bpf.detach_link(link)
+    pinned.path.unlink()
 
 
 def _holds(pinned: _Pinned, links: Mapping[str, Link]) -> bool:

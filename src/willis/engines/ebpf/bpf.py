@@ -37,6 +37,7 @@ class Command(IntEnum):
     MAP_UPDATE_BATCH = 26
     LINK_CREATE = 28
     LINK_UPDATE = 29
+    LINK_DETACH = 34
 
 
 class AttachType(IntEnum):
@@ -200,6 +201,11 @@ def create_link(program: int, ifindex: int, attach: AttachType) -> int:
 def update_link(link: int, program: int) -> None:
     """Replaces a link's program at one instant."""
     call(Command.LINK_UPDATE, pack("<IIII", link, program, 0, 0))
+
+
+def detach_link(link: int) -> None:
+    """Detaches at once; removing the last pin does so too, but some time later."""
+    call(Command.LINK_DETACH, pack("<I", link))
 
 
 def link_ifindex(link: int) -> int:
