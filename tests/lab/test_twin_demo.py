@@ -16,6 +16,8 @@ from willis.lab import netns, probe
 
 pytestmark = pytest.mark.lab
 
+Done = subprocess.CompletedProcess[str]
+
 
 @pytest.fixture
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,9 +32,7 @@ def name(base: Path) -> Iterator[str]:
     lab(base, "down", "--name", found)
 
 
-def lab(
-    base: Path, *arguments: str, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def lab(base: Path, *arguments: str, environment: dict[str, str] | None = None) -> Done:
     return subprocess.run(
         [sys.executable, "-m", "willis", "lab", *arguments],
         capture_output=True,
