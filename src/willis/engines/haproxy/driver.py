@@ -99,16 +99,17 @@ class HaproxyEngine:
                 want.pop(change.key, None)
             else:
                 want[change.key] = change.want
-        text = want.get(CONFIG)
+        text, old = want.get(CONFIG), have.get(CONFIG)
         states = {key: value for key, value in want.items() if isinstance(value, ServerState)}
         if not isinstance(text, str):
             self._retire()
             return
         if self._process.pid() is None:
             self._start(text, states)
-        elif text != have.get(CONFIG):
-            self._reload(have.get(CONFIG), text, states)
+        elif text != old:
+            self._reload(old if isinstance(old, str) else None, text, states)
         self._push(states)
+        self._cut({parts(c.key) for c in changes if c.key in states and states[c.key].mode is Mode.MAINT})
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         """Counters by (service, host), over reloads; see ``traffic`` for what they miss."""
@@ -138,7 +139,7 @@ class HaproxyEngine:
     def _text_of(self, stamp: str | None) -> str | None:
         """The text with that digest, from the two copies; None if neither is it."""
         for path in (self._loaded, self._last_good):
-            text = path.read_text() if path.exists() else ""
+            text = path.read_text(errors="replace") if path.exists() else ""
             if stamp is not None and stamp_of(text) == stamp:
                 return text
         return None
@@ -170,9 +171,10 @@ class HaproxyEngine:
             time.sleep(_POLL_S)
         _write(self._last_good, text)
 
-    def _reload(self, old: object, text: str, states: Mapping[str, ServerState]) -> None:
+    def _reload(self, old: str | None, text: str, states: Mapping[str, ServerState]) -> None:
+        """``old``: the text that runs, if it is known."""
         self._prove(text)
-        if not isinstance(old, str) or "stick-table" in old + text:
+        if old is None or "stick-table" in old + text:
             self._keep_apart()
         before = self._master.workers().reloads
         mark = self._process.mark()
@@ -180,8 +182,8 @@ class HaproxyEngine:
         _write(self._loaded, text)
         self._process.signal(signal.SIGUSR2)
         if not self._took(text, before):
-            if self._last_good.exists():
-                _write(self._loaded, self._last_good.read_text())
+            if old is not None:
+                _write(self._loaded, old)
             said = self._process.words_since(mark)
             raise EngineError(f"HAProxy refused to reload: {said}; the last good configuration goes on")
         _write(self._last_good, text)
@@ -231,7 +233,6 @@ class HaproxyEngine:
         if not differing:
             return
         self._runtime.run([line for key, state in differing.items() for line in commands(key, state)])
-        self._cut({parts(key) for key, state in differing.items() if state.mode is Mode.MAINT})
         have = self._states()
         if wrong := sorted(key for key in differing if have.get(key) != states[key]):
             raise EngineError(

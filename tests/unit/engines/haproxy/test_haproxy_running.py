@@ -133,7 +133,8 @@ def test_states_survive_a_reload_before_they_are_pushed(proxy: Proxy, servers: S
     assert proxy.engine.observe() == want
 
 
-def test_halting_cuts_a_connection_even_in_an_old_worker(proxy: Proxy) -> None:
+@pytest.mark.parametrize("reload", [False, True], ids=["at run time", "with a reload"])
+def test_halting_cuts_a_connection_even_in_an_old_worker(proxy: Proxy, reload: bool) -> None:
     config = local_site(
         replace(dr(), vip=address(101), forwarding=Forwarding.PROXY, pool=(real(1),), persistence=None)
     )
@@ -144,11 +145,12 @@ def test_halting_cuts_a_connection_even_in_an_old_worker(proxy: Proxy) -> None:
             server, _ = listener.accept()
             with server:
                 assert server.recv(1) == b"x"
-                proxy.apply(replace(config, services=(*config.services, service(102, "More"))))
+                more = replace(config, services=(*config.services, service(102)))
+                proxy.apply(more)
                 proxy.apply(config, admin(config, Admin.DRAIN, "vna1"))
                 client.sendall(b"y")
                 assert server.recv(1) == b"y", "a drain lets it finish, over reloads"
-                proxy.apply(config, admin(config, Admin.HALT, "vna1"))
+                proxy.apply(more if reload else config, admin(more, Admin.HALT, "vna1"))
                 assert client.recv(1) == b""
 
 
