@@ -28,9 +28,11 @@ def ground() -> None:
 
 
 @pytest.fixture
-def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("WILLIS_LAB_DIR", str(tmp_path / "lab"))
-    return tmp_path / "lab"
+def base(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Short: unix sockets live below it."""
+    found = tmp_path_factory.mktemp("t")
+    monkeypatch.setenv("WILLIS_LAB_DIR", str(found))
+    return found
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def name(base: Path) -> Iterator[str]:
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     """Clients, network and hosts; the node stands bare."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WILLIS_LAB_DIR", str(tmp_path_factory.mktemp("lab")))
+        patch.setenv("WILLIS_LAB_DIR", str(tmp_path_factory.mktemp("t")))
         patch.setenv("WILLIS_LAB_DATA", str(tmp_path_factory.mktemp("data")))
         bare = plan(f"b{os.getpid()}", DOCUMENT, light=False)
         build.up(bare, with_engine=False)

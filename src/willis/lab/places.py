@@ -79,16 +79,21 @@ def tidy() -> None:
 def make_private(path: Path) -> None:
     """Make ``path`` and its missing parents, 0700, and refuse what another user could have planted.
 
-    Raises PlaceError if ``path`` or a parent that we made is a link, belongs to somebody
-    else or is writable by others.
+    Raises PlaceError if ``path``, or its ancestor in a directory where anybody may plant
+    (sticky, such as /tmp), is a link, belongs to somebody else or is writable by others.
     """
     for directory in (*reversed(path.parents), path):
-        try:
-            directory.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
+        if not directory.exists():
+            directory.mkdir(mode=0o700, exist_ok=True)
+    _check_own(path, (os.geteuid(),))
+    for directory, parent in zip((path, *path.parents), path.parents, strict=False):
+        if parent.stat().st_mode & stat.S_ISVTX:
+            _check_own(directory, (os.geteuid(), 0))
+
+
+def _check_own(path: Path, owners: tuple[int, ...]) -> None:
     found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & 0o022:
         raise PlaceError(
             f"{path} cannot hold a twin: it is a link, belongs to another user or others may write to it. "
             "Remove it, or name another directory in WILLIS_LAB_DIR."

@@ -15,17 +15,25 @@ from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind, MRImageStorage, Verification
 
 from tests.unit.lab.samples import DOCUMENT
-from willis.lab import build, control, data, evidence, places, source
+from willis.lab import build, control, data, evidence, source
 from willis.lab.errors import LabError
 from willis.lab.evidence import Entry
 from willis.lab.twin import Twin, load, plan
+
+
+@pytest.fixture
+def base(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Short: unix sockets live below it."""
+    found = tmp_path_factory.mktemp("t")
+    monkeypatch.setenv("WILLIS_LAB_DIR", str(found))
+    return found
 
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     """Hosts without a node: their listeners are what is tested here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WILLIS_LAB_DIR", str(tmp_path_factory.mktemp("light")))
+        patch.setenv("WILLIS_LAB_DIR", str(tmp_path_factory.mktemp("t")))
         patch.setenv("WILLIS_LAB_DATA", str(tmp_path_factory.mktemp("data")))
         light = plan("light", source.on_loopback(DOCUMENT), light=True)
         build.up(light, with_engine=False)
@@ -162,20 +170,18 @@ def test_exec_runs_a_command_on_a_machine_and_passes_on_its_exit_code(twin: Twin
     assert (done.returncode, done.stdout) == (7, f"in {twin.socket}")
 
 
-def test_down_ends_every_process_and_is_idempotent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WILLIS_LAB_DIR", str(tmp_path))
+def test_down_ends_every_process_and_is_idempotent(base: Path) -> None:
     other = plan("other", source.on_loopback(DOCUMENT), light=True)
     build.up(other, with_engine=False)
     control.freeze(other, "vna1", None)
     assert other.processes()
     assert build.down("other")
     assert other.processes() == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(base.iterdir()) == []
     assert not build.down("other")
 
 
-def test_a_twin_that_cannot_come_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WILLIS_LAB_DIR", str(tmp_path))
+def test_a_twin_that_cannot_come_up_leaves_nothing(base: Path) -> None:
     taken = plan("taken", source.on_loopback(DOCUMENT), light=True)
     broken = plan("broken", taken.document, light=True)
     build.up(taken, with_engine=False)
@@ -183,7 +189,7 @@ def test_a_twin_that_cannot_come_up_leaves_nothing(tmp_path: Path, monkeypatch: 
         with pytest.raises(LabError, match="in use"):
             build.up(broken, with_engine=False)
         assert broken.processes() == []
-        assert [entry.name for entry in places.base().iterdir()] == ["taken"]
+        assert [entry.name for entry in base.iterdir()] == ["taken"]
     finally:
         build.down("taken")
 
@@ -191,3 +197,9 @@ def test_a_twin_that_cannot_come_up_leaves_nothing(tmp_path: Path, monkeypatch: 
 def states(twin: Twin, host: str) -> dict[str, str]:
     row = next(m for m in control.status(twin)["machines"] if m["name"] == host)
     return {piece["name"]: piece["state"] for piece in row["pieces"]}
+
+
+def test_a_path_too_long_for_unix_sockets_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WILLIS_LAB_DIR", str(tmp_path / ("x" * 60)))
+    with pytest.raises(LabError, match="too long for unix sockets"):
+        build.up(plan("long", source.on_loopback(DOCUMENT), light=True), with_engine=False)

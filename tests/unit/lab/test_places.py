@@ -60,3 +60,12 @@ def test_a_planted_link_or_an_open_directory_is_refused(base: Path) -> None:
     (base / "open").chmod(0o777)
     with pytest.raises(places.PlaceError, match="others may write"):
         places.make_private(base / "open")
+
+
+def test_what_was_planted_in_a_directory_for_everybody_is_refused(base: Path) -> None:
+    (base / "tmp").mkdir()
+    (base / "tmp").chmod(0o1777)
+    (base / "tmp" / "willis").mkdir()
+    (base / "tmp" / "willis").chmod(0o777)
+    with pytest.raises(places.PlaceError, match="willis cannot hold a twin"):
+        places.make_private(base / "tmp" / "willis" / "lab")
