@@ -109,7 +109,7 @@ class _Service:
 
     def _pool(self) -> list[RealServer]:
         path: Path = ("services", self.name, "pool")
-        weight: int = self.fields.get("weight", self.defaults.get("weight", 100))
+        weight: Any = self.fields.get("weight", self.defaults.get("weight", 100))
         return [
             self._server(item or {}, (*path, i), (item or {}).get("weight", weight))
             for i, item in enumerate(self.fields.get("pool", ()))

@@ -37,7 +37,9 @@ class Timetable:
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._entries: dict[Target, _Entry] = {}
-        self._heap: list[tuple[float, Target]] = []
+        self._heap: list[tuple[float, int, Target]] = []
+        self._planned = 0
+        """Looks planned so far; breaks ties, since addresses of two families do not compare."""
 
     def set(self, targets: Mapping[Target, Check], now: float) -> None:
         """Look at ``targets`` and no others. A target that stays keeps its row; one whose
@@ -57,7 +59,7 @@ class Timetable:
 
     def next_due(self) -> float | None:
         """When the next look is due; None if there is none to wait for."""
-        while self._heap and not self._valid(*self._heap[0]):
+        while self._heap and not self._valid(self._heap[0][0], self._heap[0][2]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
@@ -66,7 +68,7 @@ class Timetable:
         due = self.next_due()
         if due is None or due > now:
             return None
-        _, target = heapq.heappop(self._heap)
+        _, _, target = heapq.heappop(self._heap)
         entry = self._entries[target]
         entry.busy = True
         return target, entry.check
@@ -97,7 +99,8 @@ class Timetable:
 
     def _plan(self, target: Target, due: float) -> None:
         self._entries[target].due = due
-        heapq.heappush(self._heap, (due, target))
+        self._planned += 1
+        heapq.heappush(self._heap, (due, self._planned, target))
 
     def _valid(self, due: float, target: Target) -> bool:
         entry = self._entries.get(target)

@@ -30,7 +30,7 @@ class Check:
     """None: the real server's own port."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """What one check looks at. Services with equal targets share one result."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 import pytest
 
@@ -94,3 +94,11 @@ def test_a_target_that_left_and_came_back_while_busy_is_looked_at_once() -> None
     table.set({}, 1.0)
     table.set({A: CHECK}, 2.0)
     assert table.take(2.0) == (A, CHECK)
+
+
+def test_targets_of_both_address_families_stand_side_by_side() -> None:
+    table = Timetable(lambda: 0.5)
+    both = {Target(ip_address(a), 104): Check() for a in ("10.60.0.11", "2001:db8::11", "10.60.0.12")}
+    table.set(both, 0.0)
+    taken = {found[0] for _ in both if (found := table.take(0.0)) is not None}
+    assert taken == both.keys()

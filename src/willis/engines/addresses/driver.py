@@ -21,7 +21,10 @@ from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change
 
 PROTOCOL = 0x77
-_IFA_F_NODAD = 0x02
+_FOREVER_S = 0xFFFFFFFF
+_IPV6 = {"flags": 0x02, "preferred_lft": 0, "valid_lft": _FOREVER_S}
+"""IFA_F_NODAD: owned at once. Not preferred: else the node's own checks would come from the VIP,
+and a real server, which has it too, would answer itself."""
 
 
 class AddressesEngine:
@@ -82,7 +85,7 @@ def _request(command: str, vip: Vip) -> None:
                 address=str(vip.address),
                 prefixlen=vip.address.max_prefixlen,
                 proto=PROTOCOL,
-                flags=_IFA_F_NODAD if vip.address.version == 6 else 0,
+                **(_IPV6 if vip.address.version == 6 else {}),
             )
     except IndexError:
         if command == "add":
