@@ -116,7 +116,13 @@ def some_weight_is_left(service: VirtualService) -> Iterator[Fault]:
     if service.pool and all(server.weight == 0 for server in service.pool):
         what = "All weights are 0, so no real server of this pool takes a new connection."
         remedy = "Give at least one a weight of 1 or more."
-        yield Fault(at(service, "pool"), what, remedy, Severity.WARNING, rests_on=(("defaults", "weight"), at(service, "weight")))
+        yield Fault(
+            at(service, "pool"),
+            what,
+            remedy,
+            Severity.WARNING,
+            rests_on=(("defaults", "weight"), at(service, "weight")),
+        )
 
 
 def check_ends_before_the_next(service: VirtualService) -> Iterator[Fault]:
