@@ -1,4 +1,4 @@
-"""``python -m bench l4 [--json] [--rounds N] [--quick]``: run from the repository's root.
+"""``python -m bench l4|failover [--json] [--rounds N] [--quick]``: run from the repository's root.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -8,28 +8,29 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
+from bench import failover
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
 from willis.engines.port import EngineError
+from willis.lab.errors import LabError
+
+Tell = Callable[[str], None]
 
 _MOST_ROUNDS = 100
 
 
 def main() -> int:
     options = _options()
-    effort = QUICK if options.quick else FULL
-    if options.rounds:
-        # Asked for by number, the rounds are all done, however long they take.
-        effort = replace(effort, rounds=options.rounds, limit_s=float("inf"))
     progress = Console(stderr=True)
     try:
-        figures = report(measure(effort, progress.print))
-    except (Unable, EngineError) as reason:
+        figures, shown = _BENCHES[options.what](options, progress.print)
+    except (Unable, EngineError, LabError) as reason:
         progress.print(str(reason), markup=False, soft_wrap=True)
         return 1
     except OSError as error:
@@ -40,15 +41,36 @@ def main() -> int:
         )
         return 1
     if options.json:
-        print(json.dumps(figures.as_json(), indent=2))
+        print(json.dumps(figures, indent=2))
     else:
-        Console().print(table(figures))
+        Console().print(shown)
     return 0
+
+
+def _l4(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    effort = QUICK if options.quick else FULL
+    if options.rounds:
+        # Asked for by number, the rounds are all done, however long they take.
+        effort = replace(effort, rounds=options.rounds, limit_s=float("inf"))
+    figures = report(measure(effort, tell))
+    return figures.as_json(), table(figures)
+
+
+def _failover(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    rows = failover.measure(options.rounds or (2 if options.quick else 6), tell)
+    return failover.as_json(rows), failover.table(rows)
+
+
+_BENCHES = {"l4": _l4, "failover": _failover}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measure Willis against its anchors.")
-    parser.add_argument("what", choices=["l4"], help="layer 4: cost of a packet beside plain forwarding")
+    parser.add_argument(
+        "what",
+        choices=list(_BENCHES),
+        help="l4: cost of a packet beside plain forwarding; failover: how long clients meet a killed server",
+    )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--quick", action="store_true", help="under 30 s, coarser")
     parser.add_argument("--rounds", type=_rounds, help=f"rounds over all cases, 1 to {_MOST_ROUNDS}")
