@@ -28,8 +28,8 @@ def test_maglev_fills_every_slot_with_a_member_of_the_pool_by_weight(weights: di
     assert found.keys() <= weights.keys()
     total = sum(weights.values())
     for name, weight in weights.items():
-        # the last, unfinished round of turns is the only unfairness
-        assert abs(found[name] - SIZE * weight / total) <= 2
+        # each may be one turn ahead or behind, and one makes up for all the others
+        assert abs(found[name] - SIZE * weight / total) <= len(weights) + 1
 
 
 @given(pools)
