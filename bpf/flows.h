@@ -58,7 +58,7 @@ static __always_inline bool end_flow(struct flow *flow, __u32 state)
 	return true;
 }
 
-static __always_inline void count_end(__u32 slot, __u32 service)
+static __noinline int count_end(__u32 slot, __u32 service)
 {
 	struct counts *counts = bpf_map_lookup_elem(&server_counts, &slot);
 
@@ -67,6 +67,7 @@ static __always_inline void count_end(__u32 slot, __u32 service)
 	counts = bpf_map_lookup_elem(&service_counts, &service);
 	if (counts)
 		counts->closed++;
+	return 0;
 }
 
 static __always_inline void count_begin(__u32 slot, __u32 service)
@@ -80,15 +81,16 @@ static __always_inline void count_begin(__u32 slot, __u32 service)
 		counts->connections++;
 }
 
-static __always_inline void prove(struct flow *flow, __u32 service)
+static __noinline int prove(struct flow *flow, __u32 service)
 {
 	__u32 slot = flow->member;
 
 	if (__sync_val_compare_and_swap(&flow->state, MIDWAY, ESTABLISHED) != MIDWAY)
-		return;
+		return 0;
 	add_load(slot, 1);
 	mark_change(slot);
 	count_begin(slot, service);
+	return 0;
 }
 
 static __always_inline void advance(struct packet *p, struct flow *flow, __u32 service, __u64 now)
@@ -105,12 +107,28 @@ static __always_inline void advance(struct packet *p, struct flow *flow, __u32 s
 	}
 }
 
+static __always_inline struct service *service_of(const struct packet *p)
+{
+	struct service_key key = {
+		.vip = p->flow.vip, .port = p->flow.port, .protocol = p->flow.protocol,
+	};
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+/* At most once a tick and flow; only here does a known flow need its service. */
+static __noinline int renew(const struct packet *p, __u32 slot, __u64 now)
+{
+	struct service *service = service_of(p);
+
+	return service && service->persistence ? renew_tie(p, service, slot, now) : 0;
+}
+
 /*
  * The member of a known flow; 0 if the packet must be scheduled anew: its
  * member is down, or a SYN re-uses the ports of a connection that has ended.
  */
-static __noinline __u32 follow(struct packet *p, struct flow *flow,
-			       const struct service *service, __u64 now)
+static __always_inline __u32 follow(struct packet *p, struct flow *flow, __u64 now)
 {
 	__u32 slot, state;
 	struct member *member;
@@ -123,16 +141,16 @@ static __noinline __u32 follow(struct packet *p, struct flow *flow,
 	if (!member || member->standing == DOWN || member->standing == FREE ||
 	    (p->opening && !is_live(state))) {
 		if (end_flow(flow, CLOSED))
-			count_end(slot, service->id);
+			count_end(slot, member ? member->service : 0);
 		bpf_map_delete_elem(&flows, &p->flow);
 		return 0;
 	}
-	advance(p, flow, service->id, now);
+	advance(p, flow, member->service, now);
 	/* The coarse clock stands still within a tick: one write a tick is exact and cheap. */
 	if (flow->last != now && flow->state != MIDWAY) {
 		flow->last = now;
-		if (service->persistence && is_live(state))
-			renew_tie(p, service, slot, now);
+		if (is_live(state))
+			renew(p, slot, now);
 	}
 	return slot;
 }

@@ -27,7 +27,7 @@ MAP(clients, BPF_MAP_TYPE_LRU_HASH, CLIENTS, struct client_key, __u64);
 MAP(fragments, BPF_MAP_TYPE_LRU_HASH, FRAGMENTS, struct fragment_key, __u32);
 MAP(server_counts, BPF_MAP_TYPE_PERCPU_ARRAY, MEMBERS, __u32, struct counts);
 MAP(service_counts, BPF_MAP_TYPE_PERCPU_ARRAY, SERVICES, __u32, struct counts);
-MAP(links, BPF_MAP_TYPE_LRU_HASH, LINKS, __u32, struct link);
+MAP(links, BPF_MAP_TYPE_ARRAY, LINKS, __u32, struct link);
 MAP(census, BPF_MAP_TYPE_ARRAY, MEMBERS, __u32, struct census);
 MAP(service_labels, BPF_MAP_TYPE_HASH, SERVICES, __u32, struct service_label);
 MAP(member_labels, BPF_MAP_TYPE_HASH, MEMBERS, __u32, struct member_label);

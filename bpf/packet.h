@@ -132,7 +132,7 @@ static __always_inline enum kind read_inner_ports(struct packet *p, void *at, vo
 	return ICMP_ERROR;
 }
 
-static __always_inline enum kind read_icmp(struct packet *p, void *at, void *end)
+static __noinline enum kind read_icmp(struct packet *p, void *at, void *end)
 {
 	struct icmp_header *icmp = at;
 	struct iphdr *inner = at + sizeof(*icmp);
@@ -150,7 +150,7 @@ static __always_inline enum kind read_icmp(struct packet *p, void *at, void *end
 	return read_inner_ports(p, (void *)inner + inner->ihl * 4, end);
 }
 
-static __always_inline enum kind read_icmp6(struct packet *p, void *at, void *end)
+static __noinline enum kind read_icmp6(struct packet *p, void *at, void *end)
 {
 	struct icmp6hdr *icmp = at;
 	struct ipv6hdr *inner = at + sizeof(*icmp);
@@ -211,7 +211,7 @@ static __always_inline enum kind read_v4(struct packet *p, void *at, void *end)
 			     at + ip->ihl * 4, end);
 }
 
-static __always_inline enum kind read_v6(struct packet *p, void *at, void *end)
+static __noinline enum kind read_v6(struct packet *p, void *at, void *end)
 {
 	struct ipv6hdr *ip = at;
 	void *next = ip + 1;

@@ -7,8 +7,8 @@
  *   read      Ethernet, IPv4 or IPv6, TCP or UDP; anything else is the stack's.
  *             (tc: headers outside the linear part are pulled in, once)
  *   own       addressed to this node's MAC; a flooded frame is not ours to send
- *   service   services[VIP, port, protocol]; none: the stack's
  *   flow      flows[5-tuple]: its member, unless that is down; the state advances
+ *   service   else services[VIP, port, protocol]; none: the stack's
  *   client    a persistent client's member, if the tie holds and the member is able
  *   choose    wlc or wrr for an opening packet, else the Maglev table
  *   fallback  the fallback server, if no member is able; without one: drop, counted.
@@ -57,7 +57,7 @@ static __always_inline int refuse(struct packet *p, __u32 service)
 }
 
 /* Counts the packet and lets it go to the member, if that can be reached. */
-static __noinline int carry(struct packet *p, __u32 slot)
+static __always_inline int carry(struct packet *p, __u32 slot)
 {
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
 	__u32 service;
@@ -80,24 +80,21 @@ static __always_inline void fragment_of(struct fragment_key *key, const struct p
 	key->protocol = p->flow.protocol;
 }
 
-static __noinline int direct_connection(struct packet *p, bool head)
+static __always_inline int direct_connection(struct packet *p, bool head)
 {
-	struct service_key port = {
-		.vip = p->flow.vip, .port = p->flow.port, .protocol = p->flow.protocol,
-	};
-	struct service *service = bpf_map_lookup_elem(&services, &port);
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u32 slot = follow(p, bpf_map_lookup_elem(&flows, &p->flow), now);
 	struct fragment_key fragment;
-	__u64 now;
-	__u32 slot;
+	struct service *service;
 
-	if (!service)
-		return PASS;
-	now = bpf_ktime_get_coarse_ns();
-	slot = follow(p, bpf_map_lookup_elem(&flows, &p->flow), service, now);
-	if (!slot)
+	if (!slot) {
+		service = service_of(p);
+		if (!service)
+			return PASS;
 		slot = begin(p, service, now);
-	if (!slot)
-		return refuse(p, service->id);
+		if (!slot)
+			return refuse(p, service->id);
+	}
 	if (head) {
 		fragment_of(&fragment, p);
 		bpf_map_update_elem(&fragments, &fragment, &slot, BPF_ANY);
@@ -126,9 +123,8 @@ static __always_inline int direct(struct packet *p, enum kind kind)
 {
 	switch (kind) {
 	case WHOLE:
-		return direct_connection(p, false);
 	case FRAGMENT_HEAD:
-		return direct_connection(p, true);
+		return direct_connection(p, kind == FRAGMENT_HEAD);
 	case FRAGMENT_TAIL:
 		return direct_fragment(p);
 	case ICMP_ERROR:
@@ -136,6 +132,27 @@ static __always_inline int direct(struct packet *p, enum kind kind)
 	default:
 		return PASS;
 	}
+}
+
+/*
+ * MAC addresses by half-words: a header in a packet counts as unaligned, and the
+ * compiler would go byte by byte.
+ */
+static __always_inline void copy_mac(__u8 *to, const __u8 *from)
+{
+	const __u16 *source = (const __u16 *)from;
+	__u16 *target = (__u16 *)to;
+
+	target[0] = source[0];
+	target[1] = source[1];
+	target[2] = source[2];
+}
+
+static __always_inline bool same_mac(const __u8 *one, const __u8 *other)
+{
+	const __u16 *a = (const __u16 *)one, *b = (const __u16 *)other;
+
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]));
 }
 
 /* Addresses the frame to the member.  Returns the interface to send it from; 0 if it cannot be. */
@@ -146,8 +163,8 @@ static __always_inline __u32 address_frame(void *data, void *end, __u32 slot)
 
 	if (!member || (void *)(ethernet + 1) > end)
 		return 0;
-	__builtin_memcpy(ethernet->h_dest, member->mac, ETH_ALEN);
-	__builtin_memcpy(ethernet->h_source, member->source_mac, ETH_ALEN);
+	copy_mac(ethernet->h_dest, member->mac);
+	copy_mac(ethernet->h_source, member->source_mac);
 	return member->ifindex;
 }
 
@@ -193,16 +210,10 @@ static __always_inline bool is_own(struct xdp_md *xdp, void *data, void *end)
 	__u32 ifindex = xdp->ingress_ifindex;
 	struct link *link = bpf_map_lookup_elem(&links, &ifindex);
 	struct ethhdr *ethernet = data;
-	int i;
 
 	if (!link || (void *)(ethernet + 1) > end)
 		return false;
-#pragma unroll
-	for (i = 0; i < ETH_ALEN; i++) {
-		if (ethernet->h_dest[i] != link->mac[i])
-			return false;
-	}
-	return true;
+	return same_mac(ethernet->h_dest, link->mac);
 }
 
 SEC("xdp.frags")

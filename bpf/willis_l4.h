@@ -18,7 +18,7 @@
 #define FLOWS 262144
 #define CLIENTS 65536
 #define FRAGMENTS 8192
-#define LINKS 256
+#define LINKS 65536
 #define NAME 64
 #define INTERFACE 16
 

@@ -25,7 +25,8 @@ class Drill:
         self.name = name
         self.base = base
         self._environment = {
-            "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin",
+            # Ours come last: pynetdicom has a storescu of its own, and dcmtk's is meant.
+            "PATH": f"/usr/sbin:/usr/bin:/sbin:/bin:{Path(sys.executable).parent}",
             "HOME": str(Path.home()),
             "WILLIS_LAB_DIR": str(base),
         }

@@ -13,6 +13,7 @@ import time
 
 from willis.lab.data import hl7_numbered
 
+_PAUSE_S = 0.005
 _RETRY_S = 0.2
 _LIMIT_S = 60
 
@@ -50,6 +51,7 @@ def main() -> None:
                     sys.exit("no server took the message in time")
                 time.sleep(_RETRY_S)
         print(f"ack {control}", flush=True)
+        time.sleep(_PAUSE_S)
 
 
 main()

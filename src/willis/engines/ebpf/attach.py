@@ -83,6 +83,11 @@ class Hooks:
                 f"Layer 4 cannot be attached to interface {interface}, because this node has none of that "
                 f"name. Correct the name in the document, or bring the interface up and apply again."
             )
+        if link.index >= layout.LINKS:
+            raise EngineError(
+                f"Layer 4 cannot be attached to interface {interface}: its index {link.index} is beyond "
+                f"{layout.LINKS - 1}. Indices rise with every interface that was ever made; restart the node."
+            )
         if hook in self.attached(links).get(interface, Attachment(())).hooks:
             return
         self._note_mac(link)

@@ -17,6 +17,8 @@ LAYOUT = "v1"
 
 SERVICES = 1024
 MEMBERS = 16384
+LINKS = 65536
+"""Interfaces by their index: an array, since XDP asks for every frame."""
 
 INDEX = Struct("<I")
 SERVICE_KEY = Struct("<16s2sBx")
