@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.drill import DRILLS, Drill
+from tests.lab.proxy import proxy, servers
+
+__all__ = ["proxy", "servers"]
 
 
 @pytest.fixture(scope="module")

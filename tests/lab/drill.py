@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from willis.lab import probe
+
 DRILLS = Path(__file__).parent
 ROOT = DRILLS.parent.parent
 WILLIS = [sys.executable, "-m", "willis"]
@@ -34,6 +38,9 @@ class Drill:
     @classmethod
     @contextmanager
     def of(cls, what: str, base: Path, *options: str) -> Iterator[Drill]:
+        lacking = probe.missing_for_full() + probe.missing_for_traffic()
+        if lacking:
+            pytest.skip(f"no full twin can be built here; missing: {'; '.join(lacking)}")
         drill = cls(f"t{time.monotonic_ns() % 10**9}", base)
         try:
             drill.lab("up", what, *options, timeout=240)

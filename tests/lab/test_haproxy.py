@@ -18,7 +18,7 @@ from dataclasses import replace
 import pytest
 
 from tests.builders import dr, seen
-from tests.unit.engines.haproxy.conftest import (
+from tests.lab.proxy import (
     PORT,
     Browser,
     Proxy,
@@ -36,6 +36,8 @@ from willis.engines.port import EngineError
 from willis.model.service import Forwarding, Scheduler, SourcePersistence
 from willis.model.status import Admin, Place, Verdict
 from willis.plan.diff import diff
+
+pytestmark = pytest.mark.lab
 
 Servers = dict[str, WebServer]
 SITE = local_site(service(fallback=real(4)))

@@ -96,6 +96,13 @@ def proxy() -> Iterator[Proxy]:
         shutil.rmtree(home)
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that leave in the middle are part of these tests."""
+
+
 class WebServer:
     """Answers with its name and the headers it got; can be killed and raised again."""
 
@@ -120,8 +127,7 @@ class WebServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(self._at, Handler)
-        self._server.daemon_threads = True
+        self._server = _QuietServer(self._at, Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def kill(self) -> None:

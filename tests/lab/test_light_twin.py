@@ -20,6 +20,8 @@ from willis.lab.errors import LabError
 from willis.lab.evidence import Entry
 from willis.lab.twin import Twin, load, plan
 
+pytestmark = pytest.mark.lab
+
 
 @pytest.fixture
 def base(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
