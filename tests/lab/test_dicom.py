@@ -77,6 +77,12 @@ def test_a_drained_host_finishes_its_association_and_new_clients_go_elsewhere(
     assert {s["admin"] for s in canon.servers("VitreaRead").values()} == {"online"}
 
 
+def test_a_tomosynthesis_object_arrives_byte_identical(canon: Drill) -> None:
+    (file,) = data.tomosynthesis(5)
+    canon.run("client2", "storescu", "-R", "10.60.0.102", PORT, str(file), timeout=120)
+    assert canon.ledger("DicomInternal", what="C-STORE")[-1]["digest"] == data.digest(file)
+
+
 def test_a_drain_that_leaves_a_service_without_servers_is_refused(canon: Drill) -> None:
     canon.willis("drain", "vna1")
     canon.willis("drain", "vna2")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from willis.engines.port import Traffic
-from willis.model.config import Config
 from willis.model.service import VirtualService
 from willis.model.status import Status, Verdict
-from willis.plan.members import Member, State, members, state, uses_fallback
+from willis.plan.members import Member, members, state, uses_fallback
 
 _ADVICE = {
     Verdict.UP: "Nothing to do.",
@@ -60,11 +59,6 @@ def advice(member: Member) -> str:
     if member.admin.value != "online":
         return f"Bring it back with 'willis online {member.server.host}'."
     return _ADVICE[member.health.verdict]
-
-
-def down_services(config: Config, status: Status) -> tuple[str, ...]:
-    """The services that no server of the pool carries."""
-    return tuple(s.name for s in config.services if state(members(s, status)) is State.DOWN)
 
 
 def _server_row(service: VirtualService, member: Member, traffic: Traffic) -> dict[str, object]:
