@@ -111,6 +111,18 @@ class RealServer:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a silent flow is remembered at layer 4. Seconds, 1 to 2,592,000 (30 days)."""
+
+    established_s: int = 4 * 3600
+    """Imaging associations idle for hours between two studies."""
+    closing_s: int = 120
+    """After a FIN or RST."""
+    datagram_s: int = 300
+    """UDP."""
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualService:
     """What clients connect to: VIP, protocol, ports and the policy behind them."""
 
@@ -127,3 +139,8 @@ class VirtualService:
     persistence: Persistence | None = None
     fallback: RealServer | None = None
     """Serves when no server of the pool can. It is not checked."""
+    source: Address | None = None
+    """SNAT: the node's address that real servers see; None: the one that faces them."""
+    one_packet: bool = False
+    """UDP: every datagram is scheduled by itself, and no flow is remembered."""
+    timeouts: Timeouts = Timeouts()
