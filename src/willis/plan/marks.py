@@ -11,7 +11,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from willis.model.config import Config
-from willis.model.service import Forwarding, RealServer, VirtualService
+from willis.model.service import Address, Forwarding, RealServer, VirtualService
 
 MASK = 0xFF000000
 """The bits of the mark that say it is ours; an administrator's own marks must leave them alone."""
@@ -21,10 +21,17 @@ _NUMBERS = 1 << 24
 TRANSLATED = (Forwarding.NAT, Forwarding.SNAT)
 
 
-def marks(config: Config) -> dict[tuple[str, str], int]:
-    """The mark of every member (service, host) whose address is translated; the fallback server too."""
-    names = {_name(service, server): (service.name, server.host) for service, server in _translated(config)}
-    taken: dict[int, tuple[str, str]] = {}
+Translated = tuple[str, Address, int | None]
+"""A service's name, and the address and port of one of its real servers."""
+
+
+def marks(config: Config) -> dict[Translated, int]:
+    """The mark of every real server whose address is translated; the fallback server too."""
+    names = {
+        _name(service, server): (service.name, server.address, server.port)
+        for service, server in _translated(config)
+    }
+    taken: dict[int, Translated] = {}
     for name in sorted(names):
         number = int.from_bytes(blake2b(name.encode(), digest_size=3).digest())
         while number in taken:
@@ -38,11 +45,11 @@ def _translated(config: Config) -> list[tuple[VirtualService, RealServer]]:
         (service, server)
         for service in config.services
         if service.forwarding in TRANSLATED
-        for server in dict.fromkeys((*service.pool, *((service.fallback,) if service.fallback else ())))
+        for server in (*service.pool, *((service.fallback,) if service.fallback else ()))
     ]
 
 
 def _name(service: VirtualService, server: RealServer) -> str:
     """All that decides the translation."""
     port = "same" if server.port is None else server.port
-    return f"{service.name} {service.forwarding} {service.source} {server.host} {server.address} {port}"
+    return f"{service.name} {service.forwarding} {service.source} {server.address} {port}"
