@@ -73,14 +73,14 @@ class Drill:
         return {m["name"]: m for m in json.loads(self.lab("status", "--json"))["machines"]}
 
     def ledger(self, service: str, *, what: str | None = None) -> list[dict[str, Any]]:
-        """The ledger lines of one service over all hosts, each with its host."""
+        """The ledger lines of one service over all hosts, each with its host, in the order of time."""
         found = []
         for file in (self.base / self.name).glob("*/ledger/*.jsonl"):
             for line in file.read_text().splitlines():
                 entry = json.loads(line)
                 if service in entry["service"].split("+") and what in (None, entry["what"]):
                     found.append(entry | {"host": file.parent.parent.name})
-        return found
+        return sorted(found, key=lambda entry: entry["at"])
 
     def document(self) -> str:
         """The running document."""
