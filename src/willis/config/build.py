@@ -10,8 +10,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Any
 
+from willis.config.document import MOST_PORTS
 from willis.config.parse import guess
 from willis.config.problem import Fault, Path, did_you_mean, shown
+from willis.config.scalars import Span
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
@@ -25,6 +27,7 @@ from willis.model.service import (
     RealServer,
     Scheduler,
     SourcePersistence,
+    Timeouts,
     VirtualService,
 )
 
@@ -33,6 +36,7 @@ Fields = dict[str, Any]
 _NOWHERE: Address = IPv4Address(0)
 _CHECK_FIELDS = {"interval": "interval_s", "timeout": "timeout_s"}
 _PERSISTENCE_FIELDS = {"timeout": "timeout_s", "idle": "idle_s", "life": "life_s"}
+_TIMEOUT_FIELDS = {"established": "established_s", "closing": "closing_s", "datagram": "datagram_s"}
 
 
 def build(site: Fields, faults: list[Fault]) -> Config:
@@ -73,7 +77,7 @@ class _Service:
         self.defaults = defaults
         self.hosts = hosts
         self.faults = faults
-        self.ports = tuple(sorted({p for p in fields.get("ports", ()) if p is not None}))
+        self.ports = self._ports()
         self.forwarding: Forwarding = fields.get("forwarding", Forwarding.PROXY)
         self.vip: Address = fields.get("vip", _NOWHERE)
 
@@ -91,7 +95,34 @@ class _Service:
             scheduler=fields.get("scheduler") or defaults.get("scheduler") or Scheduler.WLC,
             persistence=self._persistence(),
             fallback=self._fallback(),
+            source=fields.get("source"),
+            one_packet=fields.get("one-packet", False),
+            timeouts=self._timeouts(),
         )
+
+    def _ports(self) -> tuple[int, ...]:
+        """Every port once, ascending; none if there are too many. Ranges that meet are reported."""
+        path: Path = ("services", self.name, "ports")
+        given: list[Span | None] = self.fields.get("ports", [])
+        spans = [(i, span) for i, span in enumerate(given) if span is not None]
+        total = sum(len(span.ports) for _, span in spans)
+        if total > MOST_PORTS:
+            what = f"These are {total:,} ports; Willis takes at most {MOST_PORTS:,} a service."
+            self.faults.append(Fault(path, what, "Spread them over several services."))
+            return ()
+        found: dict[int, Span] = {}
+        for i, span in spans:
+            for port in span.ports:
+                other = found.setdefault(port, span)
+                if other != span:
+                    what = f"Port {port} is already in {other}."
+                    self.faults.append(Fault((*path, i), what, "Name each port once."))
+                    break
+        return tuple(sorted(found))
+
+    def _timeouts(self) -> Timeouts:
+        given = self.fields.get("timeouts", {})
+        return Timeouts(**{_TIMEOUT_FIELDS[key]: value for key, value in given.items()})
 
     def _check(self) -> Check:
         merged = {**self.defaults.get("check", {}), **self.fields.get("check", {})}

@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 
 from willis.config.fields import Key, Many, Names, Record, Variant
-from willis.config.scalars import Choice, Duration, Integer, IPAddress, Name, OwnAddress
+from willis.config.scalars import Choice, Duration, Flag, Integer, IPAddress, Name, OwnAddress, PortSpan
 from willis.model.check import CheckKind
 from willis.model.node import Attach
 from willis.model.service import Application, Forwarding, Protocol, Scheduler
 
-LATER = (Forwarding.NAT, Forwarding.SNAT, Forwarding.TUN)
-"""Forwarding modes that are understood but not built yet."""
+LATER = (Forwarding.TUN,)
+"""Forwarding modes that are understood but not carried."""
+
+MOST_PORTS = 1024
+"""How many ports one service may have."""
 
 COOKIE = re.compile(r"\A[A-Za-z0-9_-]{1,32}\Z")
 """What a persistence cookie may be called: part of what RFC 6265 allows, and safe in any generated file."""
@@ -56,7 +59,7 @@ POOL_ITEM = Record(
         Key(
             "port",
             PORT,
-            "The port on the host. Layer 7 only: DR cannot change the port.",
+            "The port on the host. DR cannot change the port; every other forwarding can.",
             default="the port of the virtual service",
         ),
         Key(
@@ -112,6 +115,25 @@ COOKIE_RECORD = Record(
 )
 PERSISTENCE = Variant("Persistence", "kind", {"source-ip": SOURCE_IP, "cookie": COOKIE_RECORD})
 
+TIMEOUTS = Record(
+    "Time-outs",
+    (
+        Key(
+            "established",
+            Duration("1s", "30d", whole=True),
+            "TCP, while the connection is open: an association may idle between two studies.",
+            default="`4h`",
+        ),
+        Key(
+            "closing",
+            Duration("1s", "30d", whole=True),
+            "TCP, after one end said that it is done.",
+            default="`2m`",
+        ),
+        Key("datagram", Duration("1s", "30d", whole=True), "UDP.", default="`5m`"),
+    ),
+)
+
 SERVICE = Record(
     "Virtual service",
     (
@@ -123,8 +145,8 @@ SERVICE = Record(
         ),
         Key(
             "ports",
-            Many("port", PORT, most=64, bare=True),
-            "The port, or a list of ports that share one persistence.",
+            Many("port", PortSpan(), most=MOST_PORTS, bare=True),
+            f"The port, a range, or a list of both, {MOST_PORTS:,} ports in all. They share one persistence.",
             required=True,
         ),
         Key(
@@ -137,8 +159,28 @@ SERVICE = Record(
         Key(
             "forwarding",
             Choice(Forwarding, LATER),
-            "`dr` (layer 4, direct routing: the real server answers the client itself) or `proxy` (layer 7).",
+            "`dr` (layer 4, direct routing: the real server answers the client itself), `nat` (layer 4: "
+            "answers return through the node), `snat` (layer 4: servers see the node's address, and may be "
+            "anywhere) or `proxy` (layer 7).",
             required=True,
+        ),
+        Key(
+            "source",
+            IPAddress(),
+            "SNAT: the address that real servers see, one of the node's own or a VIP.",
+            default="the node's address that faces the real server",
+        ),
+        Key(
+            "one-packet",
+            Flag(),
+            "UDP: every datagram is scheduled by itself.",
+            default="`false`",
+        ),
+        Key(
+            "timeouts",
+            TIMEOUTS,
+            "Layer 4: how long a silent connection is remembered.",
+            default="the defaults of its keys",
         ),
         Key(
             "scheduler",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from willis.config.document import LATER
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Severity
+from willis.config.rules_translation import TRANSLATION_RULES
 from willis.model.check import CheckKind
 from willis.model.service import (
     CookiePersistence,
@@ -21,11 +22,14 @@ from willis.model.service import (
 )
 
 
-def forwarding_is_built(service: VirtualService) -> Iterator[Fault]:
-    """Forwarding `nat`, `snat` and `tun` come with a later version."""
+def forwarding_is_carried(service: VirtualService) -> Iterator[Fault]:
+    """Forwarding `tun` is refused: no tunnel has been proved with real packets yet."""
     if service.forwarding in LATER:
-        what = f"Forwarding '{service.forwarding}' comes with a later version of Willis."
-        remedy = "Use dr (layer 4; the real server answers the client itself) or proxy (layer 7)."
+        what = (
+            f"Forwarding '{service.forwarding}' is not carried by this version: Willis offers no mode that "
+            "was not proved with real packets, and no tunnel was."
+        )
+        remedy = "For servers in another subnet use snat, or proxy; dr where the node has an interface there."
         yield Fault(at(service, "forwarding"), what, remedy)
 
 
@@ -40,19 +44,19 @@ def dr_keeps_the_port(service: VirtualService) -> Iterator[Fault]:
             what = (
                 f"DR cannot change the port: it stays {ports} as the client chose, whatever is written here."
             )
-            remedy = "Remove 'port' here, or use forwarding: proxy."
+            remedy = "Remove 'port' here, or use forwarding: nat, snat or proxy."
             yield Fault((*path, "port"), what, remedy, rests_on=needs)
 
 
-def dr_stays_in_the_family(service: VirtualService) -> Iterator[Fault]:
-    """In DR, VIP and real servers are all IPv4 or all IPv6."""
-    if service.forwarding is not Forwarding.DR:
+def layer_4_stays_in_the_family(service: VirtualService) -> Iterator[Fault]:
+    """At layer 4, VIP and real servers are all IPv4 or all IPv6."""
+    if service.forwarding.layer != 4 or service.forwarding in LATER:
         return
     for path, server in servers(service):
         if server.address.version != service.vip.version:
             what = (
-                f"DR cannot send IPv{service.vip.version} traffic to {server.host}, "
-                f"which has an IPv{server.address.version} address."
+                f"{service.forwarding.upper()} cannot send IPv{service.vip.version} traffic to "
+                f"{server.host}, which has an IPv{server.address.version} address."
             )
             remedy = "Use a host and a VIP of the same kind, or forwarding: proxy."
             needs = (at(service, "vip"), at(service, "forwarding"), ("hosts", server.host))
@@ -87,7 +91,7 @@ def udp_is_layer_4(service: VirtualService) -> Iterator[Fault]:
     """UDP is carried at layer 4 only."""
     if service.protocol is Protocol.UDP and service.forwarding.layer != 4:
         what = "The layer-7 proxy carries TCP only."
-        remedy = "Use forwarding: dr for UDP, or protocol: tcp."
+        remedy = "Use forwarding: dr, nat or snat for UDP, or protocol: tcp."
         yield Fault(at(service, "protocol"), what, remedy, rests_on=(at(service, "forwarding"),))
 
 
@@ -147,12 +151,13 @@ def udp_is_checked_by_tcp(service: VirtualService) -> Iterator[Fault]:
 
 
 SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
-    forwarding_is_built,
+    forwarding_is_carried,
     dr_keeps_the_port,
-    dr_stays_in_the_family,
+    layer_4_stays_in_the_family,
     cookie_needs_http,
     mask_fits_the_family,
     udp_is_layer_4,
+    *TRANSLATION_RULES,
     host_is_in_a_pool_once,
     fallback_stands_apart,
     some_weight_is_left,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Path, Severity
+from willis.config.rules_translation import TRANSLATION_SITE_RULES
 from willis.config.scalars import is_edge
 from willis.model.config import Config
 from willis.model.service import Address, Forwarding, RealServer, VirtualService
@@ -29,7 +30,7 @@ def dr_reaches_its_servers(config: Config) -> Iterator[Fault]:
         path, server = places[0]
         also = f"; {len(places) - 1} more DR services use it" if len(places) > 1 else ""
         what = f"DR needs an interface of the node in the subnet of {host} ({server.address}){also}."
-        remedy = "Add such an interface, correct the address of the host, or use forwarding: proxy."
+        remedy = "Add such an interface, correct the address of the host, or use forwarding: snat or proxy."
         needs = (_INTERFACES, ("hosts", host), (*path[:2], "forwarding"))
         yield Fault((*path, "host"), what, remedy, rests_on=needs)
 
@@ -91,10 +92,11 @@ def vip_and_port_have_one_owner(config: Config) -> Iterator[Fault]:
 def snat_and_proxy_share_no_server_port(config: Config) -> Iterator[Fault]:
     """One host and port does not serve both a layer-7 and a layer-4 SNAT service.
 
-    A rule of the reference product: the packet rules of the two catch each other's packets.
+    Both reach the server from the node's address. A connection of the proxy and a translated
+    one may then have the same five numbers, and conntrack knows them by nothing else.
     """
     proxied = {
-        (server.address, port): service
+        (server.address, port, service.protocol): service
         for service in config.services
         if service.forwarding is Forwarding.PROXY
         for _, server in servers(service)
@@ -105,15 +107,16 @@ def snat_and_proxy_share_no_server_port(config: Config) -> Iterator[Fault]:
             continue
         for path, server in servers(service):
             for port in _server_ports(service, server):
-                other = proxied.get((server.address, port))
+                other = proxied.get((server.address, port, service.protocol))
                 if other is None:
                     continue
                 what = (
                     f"Port {port} of {server.host} also serves the layer-7 service {other.name}; a layer-4 "
-                    "SNAT service may not share it, as the rules of the two catch each other's packets."
+                    "SNAT service may not share it. Both connect to it from the node's address and would "
+                    "claim the same connection: conntrack cannot tell the proxy's own from translated ones."
                 )
                 remedy = "Use another port for one of the two, or the same forwarding for both."
-                needs = (("hosts", server.host), at(service, "ports"), at(other))
+                needs = (("hosts", server.host), at(service, "ports"), at(service, "protocol"), at(other))
                 yield Fault((*path, "host"), what, remedy, rests_on=needs)
 
 
@@ -176,6 +179,7 @@ SITE_RULES: tuple[Callable[[Config], Iterator[Fault]], ...] = (
     vip_is_nobody_elses,
     vip_and_port_have_one_owner,
     snat_and_proxy_share_no_server_port,
+    *TRANSLATION_SITE_RULES,
     host_is_not_the_node,
     subnets_are_apart,
     host_is_used,

@@ -120,6 +120,62 @@ class Integer:
         return f"a whole number, {self._range()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive ports by the first and the last; often one."""
+
+    first: int
+    last: int
+
+    @property
+    def ports(self) -> range:
+        return range(self.first, self.last + 1)
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class PortSpan:
+    """A port, or a range of ports such as ``8000-8010``. The value is a ``Span``."""
+
+    port: Integer = Integer(1, 65535)
+
+    def read(self, text: str, plain: bool) -> Span:
+        first, hyphen, last = text.partition("-")
+        if not (first and hyphen):
+            port = self.port.read(text, plain)
+            return Span(port, port)
+        span = Span(self.port.read(first, True), self.port.read(last, True))
+        if span.first >= span.last:
+            raise Unfit(f"The range {text} does not ascend.", "Write the lower port first: 8000-8010.")
+        return span
+
+    def schema(self) -> Schema:
+        spans = {"type": "string", "pattern": "^[1-9][0-9]{0,4}-[1-9][0-9]{0,4}$"}
+        return {"anyOf": [self.port.schema(), spans]}
+
+    def words(self) -> str:
+        return f"{self.port.words()}, or a range such as 8000-8010"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Yes or no, written ``true`` or ``false`` and in no other way."""
+
+    def read(self, text: str, plain: bool) -> bool:
+        if not plain or text not in ("true", "false"):
+            said = shown(text) if plain else f'"{shown(text)[1:-1]}" in quotes'
+            raise Unfit(f"{said} is neither true nor false.", f"Write {self.words()}, in small letters.")
+        return text == "true"
+
+    def schema(self) -> Schema:
+        return {"type": "boolean"}
+
+    def words(self) -> str:
+        return "true or false"
+
+
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -170,7 +226,7 @@ class Choice:
 
     of: type[StrEnum]
     later: tuple[StrEnum, ...] = ()
-    """Words that are understood but belong to a later version; a rule refuses them with that reason."""
+    """Words that are understood but not carried; a rule refuses them with the reason."""
 
     def read(self, text: str, plain: bool) -> StrEnum:
         try:

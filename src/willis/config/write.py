@@ -23,6 +23,7 @@ from willis.model.service import (
     Protocol,
     RealServer,
     Scheduler,
+    Timeouts,
     VirtualService,
 )
 
@@ -98,12 +99,18 @@ class _Writer:
 
     def _service(self, service: VirtualService) -> Iterator[str]:
         yield f"vip: {_token(service.vip)}"
-        yield f"ports: {service.ports[0] if len(service.ports) == 1 else _list(map(str, service.ports))}"
+        yield from _ports(service)
         if service.protocol is not Protocol.TCP:
             yield f"protocol: {service.protocol}"
         if service.application is not Application.GENERIC:
             yield f"application: {service.application}"
         yield f"forwarding: {service.forwarding}"
+        if service.source is not None:
+            yield f"source: {_token(service.source)}"
+        if service.one_packet:
+            yield "one-packet: true"
+        if service.timeouts != Timeouts():
+            yield f"timeouts: {_flow(_timeouts(service.timeouts))}"
         if service.scheduler is not self.defaults.scheduler:
             yield f"scheduler: {service.scheduler}"
         if service.persistence is not None:
@@ -114,9 +121,7 @@ class _Writer:
             yield f"check: {_flow(own)}"
         if service.fallback is not None:
             yield f"fallback: {_server(service.fallback, service.fallback.weight)}"
-        servers = [_server(server, self.defaults.weight) for server in service.pool]
-        one_line = f"pool: {_list(servers)}"
-        yield from [one_line] if len(one_line) <= _WIDTH else ["pool:", *(f"  - {s}" for s in servers)]
+        yield from _listing("pool", [_server(server, self.defaults.weight) for server in service.pool])
 
     def _note(self, path: str, indent: str) -> Iterator[str]:
         for line in self.notes.get(path, "").splitlines():
@@ -176,6 +181,25 @@ def _server(server: RealServer, usual_weight: int) -> str:
     return _flow({"host": host, **more}) if more else host
 
 
+def _ports(service: VirtualService) -> Iterator[str]:
+    """Runs of three and more as ranges."""
+    items: list[str] = []
+    for first, last in service.port_runs:
+        run = range(first, last + 1)
+        items += [f"{first}-{last}"] if len(run) > 2 else map(str, run)
+    return iter([f"ports: {items[0]}"]) if len(items) == 1 else _listing("ports", items)
+
+
+def _timeouts(timeouts: Timeouts) -> dict[str, str]:
+    usual = Timeouts()
+    given = {
+        "established": (timeouts.established_s, usual.established_s),
+        "closing": (timeouts.closing_s, usual.closing_s),
+        "datagram": (timeouts.datagram_s, usual.datagram_s),
+    }
+    return {key: _duration(own) for key, (own, default) in given.items() if own != default}
+
+
 def _duration(seconds: float) -> str:
     ms = round(seconds * 1000)
     unit, size = next((unit, size) for unit, size in _UNITS if ms % size == 0)
@@ -190,6 +214,12 @@ def _token(value: object) -> str:
 
 def _flow(record: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in record.items()) + "}"
+
+
+def _listing(key: str, items: list[str]) -> Iterator[str]:
+    """A list on one line if it fits, else on a line an item."""
+    one_line = f"{key}: {_list(items)}"
+    yield from [one_line] if len(one_line) <= _WIDTH else [f"{key}:", *(f"  - {item}" for item in items)]
 
 
 def _list(items: Iterable[str]) -> str:

@@ -22,8 +22,8 @@ Address = IPv4Address | IPv6Address
 class Forwarding(StrEnum):
     """How a packet gets from the VIP to the real server.
 
-    ``nat``, ``snat`` and ``tun`` are words of the document that no engine carries yet;
-    a config that was loaded never holds them.
+    ``tun`` is a word of the document that no engine carries; a config that was loaded
+    never holds it.
     """
 
     DR = "dr"
@@ -144,3 +144,11 @@ class VirtualService:
     one_packet: bool = False
     """UDP: every datagram is scheduled by itself, and no flow is remembered."""
     timeouts: Timeouts = Timeouts()
+
+    @property
+    def port_runs(self) -> tuple[tuple[int, int], ...]:
+        """The ports as runs of consecutive ones, each by its first and its last."""
+        known = frozenset(self.ports)
+        starts = (port for port in self.ports if port - 1 not in known)
+        ends = (port for port in self.ports if port + 1 not in known)
+        return tuple(zip(starts, ends, strict=True))

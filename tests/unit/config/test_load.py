@@ -20,6 +20,7 @@ from willis.model.service import (
     RealServer,
     Scheduler,
     SourcePersistence,
+    Timeouts,
     VirtualService,
 )
 
@@ -109,6 +110,54 @@ def test_silence_means_the_defaults() -> None:
     service = loaded.config.services[0]
     assert (service.check, service.scheduler, service.protocol) == (Check(), Scheduler.WLC, Protocol.TCP)
     assert service.pool == (RealServer("a", IPv4Address("10.60.0.11")),)
+
+
+def test_everything_that_can_be_said_of_translation() -> None:
+    text = SERVICE.replace("forwarding: proxy", "forwarding: snat") + "    source: 10.60.0.2\n"
+    text += "    protocol: udp\n    timeouts: {established: 1h, closing: 10s, datagram: 1m}\n"
+    loaded = config.load(HEAD + text + "    check: {port: 81}\n    one-packet: false\n")
+    assert loaded.config is not None and loaded.problems == ()
+    service = loaded.config.services[0]
+    assert (service.forwarding, service.source) == (Forwarding.SNAT, IPv4Address("10.60.0.2"))
+    assert (service.timeouts, service.one_packet) == (Timeouts(3600, 10, 60), False)
+    one = config.load(
+        HEAD + text.replace("snat", "dr").replace("    source: 10.60.0.2\n", "    one-packet: true\n")
+    )
+    assert one.config is not None and one.config.services[0].one_packet
+
+
+@pytest.mark.parametrize(
+    ("ports", "first", "last", "count"),
+    [
+        ("8000-8010", 8000, 8010, 11),
+        ("[8000-8010, 80]", 80, 8010, 12),
+        ("1-1024", 1, 1024, 1024),
+        ("[1-512, 513-1023, 9999]", 1, 9999, 1024),
+    ],
+)
+def test_ranges_of_ports_are_written_out(ports: str, first: int, last: int, count: int) -> None:
+    loaded = config.load(HEAD + SERVICE.replace("ports: 80", f"ports: {ports}"))
+    assert loaded.config is not None and loaded.problems == ()
+    found = loaded.config.services[0].ports
+    assert (found[0], found[-1], len(found), list(found)) == (first, last, count, sorted(set(found)))
+
+
+@pytest.mark.parametrize(
+    ("ports", "path", "says"),
+    [
+        ("1-1025", "ports", "These are 1,025 ports; Willis takes at most 1,024"),
+        ("[1-1024, 8080]", "ports", "These are 1,025 ports"),
+        ("1-65535", "ports", "These are 65,535 ports"),
+        ("[80-90, 85]", "ports[1]", "Port 85 is already in 80-90."),
+        ("[85, 80-90, 95]", "ports[1]", "Port 85 is already in 85."),
+        ("[80-90, 80-90]", "ports[1]", "The port 80-90 is listed twice."),
+        ("[80-90, 90-80]", "ports[1]", "The range 90-80 does not ascend."),
+    ],
+)
+def test_ports_that_are_too_many_or_named_twice(ports: str, path: str, says: str) -> None:
+    problems = config.load(HEAD + SERVICE.replace("ports: 80", f"ports: {ports}")).problems
+    assert [problem.path for problem in problems] == [f"services.S.{path}"]
+    assert problems[0].what.startswith(says)
 
 
 def test_the_mask_is_the_whole_address_of_either_family() -> None:
@@ -219,7 +268,7 @@ def test_a_misspelt_key_is_not_also_missing() -> None:
 @pytest.mark.parametrize(
     ("text", "most"),
     [
-        ("    ports: [" + ", ".join(map(str, range(1, 66))) + "]\n", 64),
+        ("    ports: [" + ", ".join(map(str, range(1, 1026))) + "]\n", 1024),
         ("    pool: [" + ", ".join(f"h{i}" for i in range(65)) + "]\n", 64),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from willis import config
-from willis.config.document import CHECK, COOKIE_RECORD, DEFAULTS, INTERFACE, SERVICE, SOURCE_IP
+from willis.config.document import CHECK, COOKIE_RECORD, DEFAULTS, INTERFACE, SERVICE, SOURCE_IP, TIMEOUTS
 from willis.config.fields import Record
 from willis.config.reference import reference
 
@@ -26,7 +26,9 @@ def _is_literal(default: str) -> bool:
 
 
 def test_writing_the_stated_defaults_out_changes_nothing() -> None:
-    def document(interface: str, defaults: str, check: str, dr: str, persistence: str, cookie: str) -> str:
+    def document(
+        interface: str, defaults: str, check: str, dr: str, persistence: str, cookie: str, timeouts: str
+    ) -> str:
         return f"""\
 version: 1
 site: s
@@ -35,15 +37,19 @@ hosts: {{a: 10.60.0.11}}
 defaults: {{{defaults}}}
 services:
   A: {{vip: 10.60.0.101, ports: 1, forwarding: dr, check: {{{check}}}, pool: [a]{dr},
-      persistence: {{kind: source-ip{persistence}}}}}
+      timeouts: {{{timeouts}}}, persistence: {{kind: source-ip{persistence}}}}}
   B: {{vip: 10.60.0.102, ports: 1, forwarding: proxy, application: http, pool: [a],
       persistence: {{kind: cookie{cookie}}}}}
 """
 
-    silent = config.load(document("", "", "", "", "", ""))
+    silent = config.load(document("", "", "", "", "", "", ""))
     records = (INTERFACE, DEFAULTS, CHECK, SERVICE, SOURCE_IP, COOKIE_RECORD)
     interface, defaults, check, *rest = map(stated, records)
-    written = config.load(document(f", {interface}", defaults, check, *(f", {part}" for part in rest)))
+    timeouts = stated(TIMEOUTS)
+    written = config.load(
+        document(f", {interface}", defaults, check, *(f", {part}" for part in rest), timeouts)
+    )
     assert silent.problems == written.problems == ()
     assert silent.config == written.config
-    assert [len(stated(record).split(", ")) for record in records] == [1, 2, 5, 2, 1, 3]
+    assert [len(stated(record).split(", ")) for record in records] == [1, 2, 5, 3, 1, 3]
+    assert len(timeouts.split(", ")) == 3

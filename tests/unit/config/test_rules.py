@@ -69,13 +69,79 @@ D, W = "services.Dicom", "services.Web"
 DICOM_DR = "forwarding: dr\n    persistence"
 
 CASES = {
-    "nat comes later": (
-        (DICOM_DR, DICOM_DR.replace("dr", "nat")),
-        [f"error {D}.forwarding: Forwarding 'nat' comes with a later version"],
-    ),
-    "tun comes later": (
+    "tun is refused": (
         (DICOM_DR, DICOM_DR.replace("dr", "tun")),
-        [f"error {D}.forwarding: Forwarding 'tun' comes with a later version"],
+        [f"error {D}.forwarding: Forwarding 'tun' is not carried by this version"],
+    ),
+    "nat names the servers' gateway": (
+        (DICOM_DR, DICOM_DR.replace("dr", "nat")),
+        [f"warning {D}.forwarding: In NAT the answers of a, b must return through the node"],
+    ),
+    "snat hides modalities": (
+        (DICOM_DR, DICOM_DR.replace("dr", "snat")),
+        [f"warning {D}.forwarding: With SNAT the real servers see the node's address instead"],
+    ),
+    "snat hides modalities behind its source": (
+        (DICOM_DR, DICOM_DR.replace("dr", "snat\n    source: 10.60.0.101")),
+        [f"warning {D}.forwarding: With SNAT the real servers see 10.60.0.101 instead"],
+    ),
+    "source is somebody else's": (
+        (DICOM_DR, DICOM_DR.replace("dr", "snat\n    source: 10.60.0.12")),
+        [
+            f"warning {D}.forwarding: With SNAT",
+            f"error {D}.source: 10.60.0.12 is neither an address of the node nor a VIP",
+        ],
+    ),
+    "source is of the other family": (
+        (DICOM_DR, DICOM_DR.replace("dr", 'snat\n    source: "2001:db8::2"')),
+        [
+            f"warning {D}.forwarding: With SNAT",
+            f"error {D}.source: IPv4 traffic cannot get the source 2001:db8::2.",
+        ],
+    ),
+    "source is for snat": (
+        (DICOM_DR, DICOM_DR.replace("dr", "dr\n    source: 10.60.0.2")),
+        [f"error {D}.source: Forwarding 'dr' has no use for a source"],
+    ),
+    "one packet is for udp": (
+        (DICOM_DR, DICOM_DR.replace("dr", "dr\n    one-packet: true")),
+        [f"error {D}.one-packet: Only UDP at layer 4"],
+    ),
+    "one packet is not for the proxy": (
+        ("forwarding: proxy", "forwarding: proxy\n    one-packet: true"),
+        [f"error {W}.one-packet: Only UDP at layer 4"],
+    ),
+    "one packet is remembered by nat": (
+        (
+            "application: generic\n    forwarding: dr",
+            "protocol: udp\n    check: {port: 80}\n    one-packet: true\n    forwarding: nat",
+        ),
+        [
+            "warning services.Six.one-packet: With nat, datagrams from one port",
+            "warning services.Six.forwarding: In NAT the answers of six",
+        ],
+    ),
+    "time-outs are of layer 4": (
+        ("forwarding: proxy", "forwarding: proxy\n    timeouts: {established: 1h}"),
+        [f"error {W}.timeouts: These time-outs are of layer 4"],
+    ),
+    "all ports go to one": (
+        (
+            SOUND[SOUND.index("ports: 104") : SOUND.index("  Web:")],
+            "ports: [104, 105]\n    forwarding: snat\n    pool: [{host: a, port: 105}, b]\n",
+        ),
+        [f"warning {D}.pool[0].port: All 2 ports of this service go to port 105 of a"],
+    ),
+    "nat stays in the family": (
+        (
+            SOUND[SOUND.index("forwarding: dr") : SOUND.index("  Web:")],
+            "forwarding: nat\n    pool: [a, b, six]\n",
+        ),
+        [
+            f"warning {D}.forwarding: In NAT the answers of a, b must return",
+            f"warning {D}.forwarding: In NAT the answers of six must return",
+            f"error {D}.pool[2]: NAT cannot send IPv4 traffic to six",
+        ],
     ),
     "dr keeps the port": (
         ("pool: [a, b]", "pool: [a, {host: b, port: 105}]"),
@@ -197,15 +263,45 @@ def test_rule(case: str) -> None:
     assert all(is_.startswith(wanted) for is_, wanted in zip(found, expected, strict=True)), found
 
 
+SNAT = ("forwarding: dr\n    persistence", "forwarding: snat\n    persistence")
+SHARED = ("ports: 104\n    application: dicom\n", "ports: 8080\n")
+
+
 def test_snat_and_proxy_share_no_server_port() -> None:
-    """SNAT is refused for now; the rule of the reference product is told beside it."""
-    snat = ("forwarding: dr\n    persistence", "forwarding: snat\n    persistence")
-    elsewhere = problems(snat)
-    shared = problems(snat, ("ports: 104\n    application: dicom", "ports: 8080\n    application: dicom"))
-    assert elsewhere == [f"error {D}.forwarding: Forwarding 'snat' comes with a later version of Willis."]
-    assert shared[0] == elsewhere[0]
-    assert shared[1].startswith(f"error {D}.pool[0]: Port 8080 of a also serves the layer-7 service Web")
-    assert len(shared) == 2
+    shared = problems(SNAT, SHARED)
+    assert len(shared) == 1
+    assert shared[0].startswith(f"error {D}.pool[0]: Port 8080 of a also serves the layer-7 service Web")
+    assert shared[0].endswith("conntrack cannot tell the proxy's own from translated ones.")
+
+
+def test_nat_or_udp_may_share_a_servers_port_with_the_proxy() -> None:
+    """The client's address, or the protocol, tells the connections apart."""
+    udp = (SHARED[0], SHARED[1] + "    protocol: udp\n")
+    assert problems(SNAT, udp, ("{interval: 5s", "{port: 104, interval: 5s")) == []
+    nat = (SNAT[0], SNAT[1].replace("snat", "nat"))
+    assert [line.split(":")[0] for line in problems(nat, SHARED)] == [f"warning {D}.forwarding"]
+
+
+def test_the_servers_gateway_is_told_once_a_subnet() -> None:
+    nat = "\n    ports: 1\n    forwarding: nat\n    pool: [a, far]\n"
+    text = SOUND + f"  One:\n    vip: 10.60.0.8{nat}" + f"  Two:\n    vip: 10.60.0.9{nat}    fallback: b\n"
+    found = [problem for problem in config.load(text).problems if problem.path.endswith(".forwarding")]
+    assert [problem.what.split(" must")[0] for problem in found] == [
+        "In NAT the answers of a, b",
+        "In NAT the answers of far",
+    ]
+    assert found[0].remedy.startswith("Make 10.60.0.2 their default gateway")
+    assert "let their router send what comes from them to the node" in found[1].remedy
+
+
+@pytest.mark.parametrize("mode", ["nat", "snat"])
+def test_translation_needs_marks_and_so_tcx(mode: str) -> None:
+    xdp = ("addresses: [10.60.0.2/24]", "addresses: [10.60.0.2/24]\n    attach: xdp")
+    found = problems(xdp, (SNAT[0], f"forwarding: {mode}\n    persistence"))
+    assert [line for line in found if line.startswith("error")][0].startswith(
+        f"error {D}.forwarding: Interface eth0, where the VIP is, has attach: xdp"
+    )
+    assert problems(xdp) == []
 
 
 def test_two_protocols_may_share_a_port() -> None:

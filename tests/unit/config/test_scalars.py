@@ -12,11 +12,14 @@ from willis.config.document import COOKIE, INTERFACE_NAME
 from willis.config.scalars import (
     Choice,
     Duration,
+    Flag,
     Integer,
     IPAddress,
     Name,
     OwnAddress,
+    PortSpan,
     ScalarKind,
+    Span,
     Unfit,
     taken_for,
 )
@@ -29,6 +32,8 @@ SECONDS = Duration("1s", "24h", whole=True)
 ADDRESS = IPAddress()
 OWN = OwnAddress()
 FORWARDING = Choice(Forwarding, (Forwarding.NAT,))
+PORTS = PortSpan()
+FLAG = Flag()
 COOKIE_NAME = Name("cookie", COOKIE, "1 to 32 letters")
 
 
@@ -57,6 +62,11 @@ COOKIE_NAME = Name("cookie", COOKIE, "1 to 32 letters")
         (FORWARDING, "dr", Forwarding.DR),
         (FORWARDING, "nat", Forwarding.NAT),
         (COOKIE_NAME, "SERVER_ID-1", "SERVER_ID-1"),
+        (PORTS, "80", Span(80, 80)),
+        (PORTS, "8000-8010", Span(8000, 8010)),
+        (PORTS, "1-65535", Span(1, 65535)),
+        (FLAG, "true", True),
+        (FLAG, "false", False),
     ],
 )
 def test_is_read(kind: ScalarKind, text: str, value: object) -> None:
@@ -70,7 +80,7 @@ TRAPS += ["0o17", "010", "0x1F", "0b11", "1e3", "1.0", "1.5e-3", ".inf", "-.inf"
 @pytest.mark.parametrize("text", TRAPS)
 def test_traps_are_refused_everywhere(text: str) -> None:
     assert taken_for(text)
-    for kind in (NAME, COOKIE_NAME, PORT, SHORT, ADDRESS, OWN, FORWARDING):
+    for kind in (NAME, COOKIE_NAME, PORT, PORTS, SHORT, ADDRESS, OWN, FORWARDING):
         with pytest.raises(Unfit) as refusal:
             kind.read(text, plain=True)
         assert refusal.value.what.endswith(".") and refusal.value.remedy.endswith((".", '".'))
@@ -133,6 +143,20 @@ def test_whatever_yaml_takes_for_something_else_is_known(text: str) -> None:
         (OWN, "10.60.0.2/0", "every address"),
         (OWN, "10.60.0.0/24", "first or last"),
         (OWN, "10.60.0.255/24", "first or last"),
+        (PORTS, "8010-8000", "does not ascend"),
+        (PORTS, "80-80", "does not ascend"),
+        (PORTS, "80-", "not a whole number"),
+        (PORTS, "-80", "out of range"),
+        (PORTS, "080-90", "not a whole number"),
+        (PORTS, "80 - 90", "not a whole number"),
+        (PORTS, "80-90\n", "not a whole number"),
+        (PORTS, "80-90-99", "not a whole number"),
+        (PORTS, "0-10", "out of range"),
+        (PORTS, "1-65536", "out of range"),
+        (PORTS, "80:90", "not a whole number"),
+        (FLAG, "True", "neither true nor false"),
+        (FLAG, "yes", "neither true nor false"),
+        (FLAG, "1", "neither true nor false"),
         (FORWARDING, "Dr", "not one of the words"),
         (FORWARDING, "prxy", "not one of the words"),
     ],
@@ -145,6 +169,8 @@ def test_is_refused(kind: ScalarKind, text: str, says: str) -> None:
 def test_a_number_in_quotes_is_text() -> None:
     with pytest.raises(Unfit, match="Remove the quotes"):
         PORT.read("80", plain=False)
+    with pytest.raises(Unfit, match='"true" in quotes is neither'):
+        FLAG.read("true", plain=False)
 
 
 def test_a_close_word_is_suggested() -> None:

@@ -23,13 +23,15 @@ from willis.model.service import (
     RealServer,
     Scheduler,
     SourcePersistence,
+    Timeouts,
     VirtualService,
 )
 
 FOUR, SIX = IPv4Address("10.0.0.0"), IPv6Address("2001:db8::")
 INTERFACES = (
     Interface("eth0", (IPv4Interface("10.0.0.2/16"),)),
-    Interface("no", (IPv6Interface("2001:db8::2/64"), IPv4Interface("192.0.2.1/31")), Attach.XDP),
+    Interface("no", (IPv6Interface("2001:db8::2/64"),)),
+    Interface("xdp0", (IPv4Interface("192.0.2.1/31"),), Attach.XDP),
 )
 NAMES = st.one_of(
     st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"),
@@ -38,6 +40,13 @@ NAMES = st.one_of(
 MILLISECONDS = st.integers(200, 60_000).map(lambda ms: ms / 1000)
 SECONDS = st.one_of(st.integers(1, 86_400), st.sampled_from([60, 300, 3600, 86_400]))
 PORTS = st.integers(1, 65535)
+RUNS = st.tuples(st.integers(1, 65500), st.integers(1, 9)).map(lambda run: set(range(run[0], sum(run))))
+TIMEOUTS = st.just(Timeouts()) | st.builds(Timeouts, SECONDS, SECONDS, SECONDS)
+# SNAT and the proxy may not share a server's port, so a site here has one of the two.
+MODES = [
+    (Forwarding.DR, Forwarding.NAT, Forwarding.SNAT),
+    (Forwarding.DR, Forwarding.NAT, Forwarding.PROXY),
+]
 SOURCE = st.builds(SourcePersistence, SECONDS, st.integers(1, 32))
 COOKIE = st.builds(CookiePersistence, st.from_regex(r"\A[A-Za-z0-9_-]{1,32}\Z"), SECONDS, SECONDS)
 
@@ -52,15 +61,19 @@ def checks(draw: st.DrawFn) -> Check:
 
 
 @st.composite
-def services(draw: st.DrawFn, name: str, vip: Address, hosts: list[Host]) -> VirtualService:
-    dr = draw(st.booleans())
-    reachable = [host for host in hosts if not dr or host.address.version == vip.version]
-    protocol = draw(st.sampled_from(Protocol)) if dr else Protocol.TCP
+def services(
+    draw: st.DrawFn, name: str, vip: Address, hosts: list[Host], modes: tuple[Forwarding, ...]
+) -> VirtualService:
+    forwarding = draw(st.sampled_from(modes))
+    packets = forwarding.layer == 4
+    reachable = [host for host in hosts if not packets or host.address.version == vip.version]
+    protocol = draw(st.sampled_from(Protocol)) if packets else Protocol.TCP
     application = draw(st.sampled_from(Application))
     persistence: Persistence | None = draw(st.none() | SOURCE)
-    if not dr and application.is_http:
+    if not packets and application.is_http:
         persistence = draw(st.one_of(st.none(), SOURCE, COOKIE))
-    port = st.none() if dr else st.none() | PORTS
+    port = st.none() if forwarding is Forwarding.DR else st.none() | PORTS
+    own = next(own.ip for i in INTERFACES for own in i.addresses if own.version == vip.version)
 
     def server(host: Host) -> RealServer:
         return RealServer(host.name, host.address, draw(port), draw(st.integers(0, 256)))
@@ -70,8 +83,8 @@ def services(draw: st.DrawFn, name: str, vip: Address, hosts: list[Host]) -> Vir
     return VirtualService(
         name=name,
         vip=vip,
-        ports=tuple(sorted(draw(st.sets(PORTS, min_size=1, max_size=4)))),
-        forwarding=Forwarding.DR if dr else Forwarding.PROXY,
+        ports=tuple(sorted(set().union(*draw(st.lists(RUNS, min_size=1, max_size=4))))),
+        forwarding=forwarding,
         check=draw(checks()),
         pool=tuple(map(server, chosen)),
         protocol=protocol,
@@ -79,21 +92,25 @@ def services(draw: st.DrawFn, name: str, vip: Address, hosts: list[Host]) -> Vir
         scheduler=draw(st.sampled_from(Scheduler)),
         persistence=persistence,
         fallback=fallback,
+        source=draw(st.none() | st.just(own)) if forwarding is Forwarding.SNAT else None,
+        one_packet=draw(st.booleans()) if protocol is Protocol.UDP else False,
+        timeouts=draw(TIMEOUTS) if packets else Timeouts(),
     )
 
 
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
-    """Any site without errors: every service has its own VIP, DR stays in its family."""
+    """Any site without errors: every service has its own VIP, layer 4 stays in its family."""
     names = draw(st.lists(NAMES, min_size=2, max_size=8, unique=True))
     hosts = [Host(n, (SIX if i % 2 else FOUR) + 256 + i) for i, n in enumerate(names)]
     service_names = draw(st.lists(NAMES, max_size=5, unique=True))
+    modes = draw(st.sampled_from(MODES))
     vips = [draw(st.sampled_from((FOUR, SIX))) + 1024 + i for i in range(len(service_names))]
     return Config(
         site=draw(NAMES),
         interfaces=INTERFACES,
         hosts=tuple(hosts),
-        services=tuple(draw(services(n, v, hosts)) for n, v in zip(service_names, vips, strict=True)),
+        services=tuple(draw(services(n, v, hosts, modes)) for n, v in zip(service_names, vips, strict=True)),
     )
 
 
@@ -196,6 +213,39 @@ def test_a_long_pool_is_a_list_of_lines() -> None:
     assert "    pool:\n      - imaging-host-1\n      - imaging-host-2\n" in text
     assert max(map(len, text.splitlines())) <= 100
     assert config.load(text).problems == ()
+
+
+def test_translation_and_ranges_read_plainly() -> None:
+    pool = (RealServer("a", FOUR + 257, 1514),)
+    service = VirtualService(
+        name="Syslog",
+        vip=FOUR + 9,
+        ports=(514, 515, 8000, 8001, 8002, 9000),
+        forwarding=Forwarding.SNAT,
+        check=Check(port=104),
+        pool=pool,
+        protocol=Protocol.UDP,
+        source=IPv4Address("10.0.0.2"),
+        one_packet=True,
+        timeouts=Timeouts(datagram_s=30),
+    )
+    hosts = (Host("a", FOUR + 257),)
+    ranged = replace(service, ports=tuple(range(8000, 8011)), one_packet=False, timeouts=Timeouts())
+    first, second = (config.write(Config("s", INTERFACES[:1], hosts, (each,))) for each in (service, ranged))
+    assert (
+        """\
+    ports: [514, 515, 8000-8002, 9000]
+    protocol: udp
+    forwarding: snat
+    source: 10.0.0.2
+    one-packet: true
+    timeouts: {datagram: 30s}
+    check: {port: 104}
+    pool: [{host: a, port: 1514}]
+"""
+        in first
+    )
+    assert "    ports: 8000-8010\n" in second
 
 
 def test_a_note_cannot_leave_its_comment() -> None:
