@@ -5,6 +5,7 @@
  * All four read one table, which user space swaps whole, so a choice never
  * mixes an old pool with a new one.  A member that cannot take the connection
  * (drained, down, MAC not known) is passed over at once; the table follows.
+ * A member with a mark needs no MAC: its route is the stack's.
  */
 #ifndef WILLIS_CHOOSE_H
 #define WILLIS_CHOOSE_H
@@ -19,7 +20,8 @@ static __always_inline bool takes_new(__u32 slot, __u32 service)
 {
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
 
-	return member && member->standing == OPEN && member->ifindex && member->service == service;
+	return member && member->standing == OPEN && (member->ifindex || member->mark) &&
+	       member->service == service;
 }
 
 static __always_inline __u32 rotate(__u32 word, int bits)

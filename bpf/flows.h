@@ -21,6 +21,13 @@
 
 #define PROOF_NS 2000000000ULL  /* longer than a reset takes to stop a client */
 
+enum way {
+	ANEW = -2,              /* to be scheduled */
+	PASS = -1,              /* to the stack */
+	REFUSE = 0,             /* drop */
+	                        /* above 0: the member's slot */
+};
+
 static __always_inline bool is_live(__u32 state)
 {
 	return state == SYN || state == ESTABLISHED || state == DATAGRAM;
@@ -124,27 +131,53 @@ static __noinline int renew(const struct packet *p, __u32 slot, __u64 now)
 	return service && service->persistence ? renew_tie(p, service, slot, now) : 0;
 }
 
+static __noinline int refuse(const struct packet *p, __u32 service)
+{
+	struct counts *counts = bpf_map_lookup_elem(&service_counts, &service);
+
+	if (counts)
+		counts->refused += p->segments;
+	return REFUSE;
+}
+
 /*
- * The member of a known flow; 0 if the packet must be scheduled anew: its
- * member is down, or a SYN re-uses the ports of a connection that has ended.
+ * The flow goes no further with its member.  A translated connection can go
+ * nowhere else either: conntrack holds it to that server until it ends.
  */
-static __always_inline __u32 follow(struct packet *p, struct flow *flow, __u64 now)
+static __noinline int give_up(const struct packet *p, struct flow *flow)
+{
+	__u32 slot = flow->member;
+	struct member *member = bpf_map_lookup_elem(&members, &slot);
+	__u32 service = member ? member->service : 0;
+
+	if (end_flow(flow, CLOSED))
+		count_end(slot, service);
+	if (member && member->mark && !p->opening)
+		return refuse(p, service);
+	bpf_map_delete_elem(&flows, &p->flow);
+	return ANEW;
+}
+
+/*
+ * The member of a known flow; ANEW if its member is down, or if a SYN re-uses
+ * the ports of a connection that has ended.  A program that cannot mark
+ * packets leaves a translated flow untouched, to the one at tc.
+ */
+static __always_inline int follow(struct packet *p, struct flow *flow, __u64 now, bool marks)
 {
 	__u32 slot, state;
 	struct member *member;
 
 	if (!flow)
-		return 0;
+		return ANEW;
 	slot = flow->member;
 	state = flow->state;
 	member = bpf_map_lookup_elem(&members, &slot);
+	if (!marks && member && member->mark)
+		return PASS;
 	if (!member || member->standing == DOWN || member->standing == FREE ||
-	    (p->opening && !is_live(state))) {
-		if (end_flow(flow, CLOSED))
-			count_end(slot, member ? member->service : 0);
-		bpf_map_delete_elem(&flows, &p->flow);
-		return 0;
-	}
+	    (p->opening && !is_live(state)))
+		return give_up(p, flow);
 	advance(p, flow, member->service, now);
 	/* The coarse clock stands still within a tick: one write a tick is exact and cheap. */
 	if (flow->last != now && flow->state != MIDWAY) {

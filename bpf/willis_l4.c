@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 /*
- * Willis, layer 4: one scheduler for tc and XDP, forwarding by direct routing.
+ * Willis, layer 4: one scheduler for tc and XDP, forwarding by direct routing;
+ * for NAT and SNAT it chooses the member, and nftables translates.
  *
  * A packet's way:
  *
@@ -15,13 +16,15 @@
  *             (A dropped SYN is sent again: the sender waits instead of failing)
  *   remember  the flow, its member's load, the client's tie
  *   count     packets, bytes, connections, by service and by member
- *   send      the member's MAC as destination, our own as source, bpf_redirect
+ *   send      the member's MAC as destination, our own as source, bpf_redirect;
+ *             or, for a member with a mark, that mark and on to the stack (tc only:
+ *             XDP cannot mark, and leaves translated services as they are)
  *
  * Later fragments follow the first, and an ICMP error about a packet that a
  * server sent from the VIP follows that server's flow.
  *
- * IP and above stay untouched: the server answers the client directly, from
- * the VIP that it carries on its loopback.
+ * IP and above stay untouched: with direct routing the server answers the
+ * client directly, from the VIP that it carries on its loopback.
  */
 #include <linux/bpf.h>
 #include <linux/if_packet.h>
@@ -33,12 +36,6 @@
 #include "packet.h"
 #include "sweep.h"
 
-enum way {
-	PASS = -1,              /* to the stack */
-	REFUSE = 0,             /* drop */
-	/* above 0: the member's slot */
-};
-
 static __always_inline void count_packet(struct packet *p, struct counts *counts)
 {
 	if (!counts)
@@ -47,17 +44,8 @@ static __always_inline void count_packet(struct packet *p, struct counts *counts
 	counts->bytes += p->bytes;
 }
 
-static __always_inline int refuse(struct packet *p, __u32 service)
-{
-	struct counts *counts = bpf_map_lookup_elem(&service_counts, &service);
-
-	if (counts)
-		counts->refused += p->segments;
-	return REFUSE;
-}
-
 /* Counts the packet and lets it go to the member, if that can be reached. */
-static __always_inline int carry(struct packet *p, __u32 slot)
+static __always_inline int carry(struct packet *p, __u32 slot, bool marks)
 {
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
 	__u32 service;
@@ -65,8 +53,12 @@ static __always_inline int carry(struct packet *p, __u32 slot)
 	if (!member)
 		return REFUSE;
 	service = member->service;
-	if (!member->ifindex)
-		return refuse(p, service);
+	if (!member->ifindex) {
+		if (!member->mark)
+			return refuse(p, service);
+		if (!marks)
+			return PASS;
+	}
 	count_packet(p, bpf_map_lookup_elem(&server_counts, &slot));
 	count_packet(p, bpf_map_lookup_elem(&service_counts, &service));
 	return slot;
@@ -80,55 +72,60 @@ static __always_inline void fragment_of(struct fragment_key *key, const struct p
 	key->protocol = p->flow.protocol;
 }
 
-static __always_inline int direct_connection(struct packet *p, bool head)
+static __always_inline int direct_connection(struct packet *p, bool head, bool marks)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
-	__u32 slot = follow(p, bpf_map_lookup_elem(&flows, &p->flow), now);
+	int way = follow(p, bpf_map_lookup_elem(&flows, &p->flow), now, marks);
 	struct fragment_key fragment;
 	struct service *service;
+	__u32 slot;
 
-	if (!slot) {
+	if (way == ANEW) {
 		service = service_of(p);
-		if (!service)
+		if (!service || (service->translated && !marks))
 			return PASS;
-		slot = begin(p, service, now);
-		if (!slot)
+		way = begin(p, service, now);
+		if (way == REFUSE)
 			return refuse(p, service->id);
 	}
+	if (way <= REFUSE)
+		return way;
+	slot = way;
 	if (head) {
 		fragment_of(&fragment, p);
 		bpf_map_update_elem(&fragments, &fragment, &slot, BPF_ANY);
 	}
-	return carry(p, slot);
+	return carry(p, slot, marks);
 }
 
-static __noinline int direct_fragment(struct packet *p)
+static __noinline int direct_fragment(struct packet *p, bool marks)
 {
 	struct fragment_key fragment;
 	__u32 *slot;
 
 	fragment_of(&fragment, p);
 	slot = bpf_map_lookup_elem(&fragments, &fragment);
-	return slot ? carry(p, *slot) : PASS;
+	return slot ? carry(p, *slot, marks) : PASS;
 }
 
-static __noinline int direct_error(struct packet *p)
+static __noinline int direct_error(struct packet *p, bool marks)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, &p->flow);
 
-	return flow ? carry(p, flow->member) : PASS;
+	return flow ? carry(p, flow->member, marks) : PASS;
 }
 
-static __always_inline int direct(struct packet *p, enum kind kind)
+/* `marks`: whether the caller can mark packets. */
+static __always_inline int direct(struct packet *p, enum kind kind, bool marks)
 {
 	switch (kind) {
 	case WHOLE:
 	case FRAGMENT_HEAD:
-		return direct_connection(p, kind == FRAGMENT_HEAD);
+		return direct_connection(p, kind == FRAGMENT_HEAD, marks);
 	case FRAGMENT_TAIL:
-		return direct_fragment(p);
+		return direct_fragment(p, marks);
 	case ICMP_ERROR:
-		return direct_error(p);
+		return direct_error(p, marks);
 	default:
 		return PASS;
 	}
@@ -161,7 +158,7 @@ static __always_inline __u32 address_frame(void *data, void *end, __u32 slot)
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
 	struct ethhdr *ethernet = data;
 
-	if (!member || (void *)(ethernet + 1) > end)
+	if (!member || !member->ifindex || (void *)(ethernet + 1) > end)
 		return 0;
 	copy_mac(ethernet->h_dest, member->mac);
 	copy_mac(ethernet->h_source, member->source_mac);
@@ -176,6 +173,20 @@ static __always_inline void *start_of(struct __sk_buff *skb)
 static __always_inline void *end_of(struct __sk_buff *skb)
 {
 	return (void *)(long)skb->data_end;
+}
+
+/*
+ * Gives the packet to the stack with the member's mark.  The whole word is ours
+ * to write: an administrator's own marks come from nftables, which is later.
+ */
+static __noinline int hand_over(struct __sk_buff *skb, __u32 slot)
+{
+	struct member *member = bpf_map_lookup_elem(&members, &slot);
+
+	if (!member || !member->mark)
+		return TC_ACT_SHOT;
+	skb->mark = member->mark;
+	return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
@@ -197,11 +208,13 @@ int willis_tc(struct __sk_buff *skb)
 	/* A super-packet stands for many frames, each with its own headers. */
 	p.segments = skb->gso_segs ? skb->gso_segs : 1;
 	p.bytes = skb->len - ETH_HLEN + (p.segments - 1) * p.headers;
-	way = direct(&p, kind);
+	way = direct(&p, kind, true);
 	if (way == PASS)
 		return TC_ACT_UNSPEC;
-	out = way == REFUSE ? 0 : address_frame(start_of(skb), end_of(skb), way);
-	return out ? bpf_redirect(out, 0) : TC_ACT_SHOT;
+	if (way == REFUSE)
+		return TC_ACT_SHOT;
+	out = address_frame(start_of(skb), end_of(skb), way);
+	return out ? bpf_redirect(out, 0) : hand_over(skb, way);
 }
 
 /* XDP sees every frame on the wire; tc knows by the packet type which are ours. */
@@ -227,7 +240,7 @@ int willis_xdp(struct xdp_md *xdp)
 	if (!is_own(xdp, data, end))
 		return XDP_PASS;
 	p.bytes = bpf_xdp_get_buff_len(xdp) - ETH_HLEN;
-	way = direct(&p, read_frame(&p, data, end));
+	way = direct(&p, read_frame(&p, data, end), false);
 	if (way == PASS)
 		return XDP_PASS;
 	out = way == REFUSE ? 0 : address_frame(data, end, way);

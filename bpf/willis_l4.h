@@ -39,6 +39,8 @@ struct service {
 	__u32 fallback;         /* a member's slot; 0: none */
 	__u64 persistence;      /* time-out in ticks of 1,024 ns; 0: no persistence */
 	struct address mask;    /* what of a client's address persistence looks at */
+	__u32 translated;       /* 1: NAT or SNAT, so its members have marks */
+	__u32 pad;
 };
 
 /* members: one real server in one pool.  Slot 0 stays unused and means "none". */
@@ -53,9 +55,10 @@ enum standing {
 struct member {
 	__u8 mac[6];
 	__u8 source_mac[6];
-	__u32 ifindex;          /* 0: its MAC is not known yet */
+	__u32 ifindex;          /* 0: its MAC is not known yet, or it has a mark */
 	__u32 standing;
 	__u32 service;
+	__u32 mark;             /* NAT, SNAT: tells nftables the member; 0: direct routing */
 };
 
 /* loads: what a member carries now. */

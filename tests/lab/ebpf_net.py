@@ -1,6 +1,6 @@
 """A small network for the layer-4 tests: a client, a node and three servers on one bridge.
 
-    cl 10.77.0.10 (and .50 to .119) ─┐
+    cl 10.77.0.10 (and .50 to .119) ─┐   and 10.78.0.50 to .119, behind the node for the servers
     lb 10.77.0.2, owns the VIPs ─────┤ br0
     s1 s2 s3 10.77.0.11 to .13 ──────┘   VIPs on lo, silent in ARP
 
@@ -33,6 +33,7 @@ from willis.model.node import Attach, Host, Interface
 from willis.model.service import Forwarding, RealServer, Scheduler, VirtualService
 from willis.model.status import Admin, Health, Place, Status, Verdict
 from willis.plan.diff import diff
+from willis.plan.marks import marks
 from willis.plan.members import targets
 
 VIP = "10.77.0.200"
@@ -41,7 +42,23 @@ PORT = 11112
 NAMES = ("s1", "s2", "s3")
 OBJECT = Path(__file__).parents[2] / "src/willis/engines/ebpf/willis_l4.o"
 SOURCES = [f"10.77.0.{n}" for n in range(50, 120)]
+ROUTED = [f"10.78.0.{n}" for n in range(50, 120)]
+"""Clients in another subnet, to whom the servers answer through the node, as NAT needs it."""
 _NEW_NET = 0x40000000
+_NFT = """
+table ip translate
+flush table ip translate
+table ip translate {
+    chain before {
+        type nat hook prerouting priority dstnat
+        dnat to meta mark map { 1 : 10.77.0.2SERVERS }
+    }
+    chain after {
+        type nat hook postrouting priority srcnat
+        meta mark { 1HIDDEN } masquerade
+    }
+}
+"""
 
 
 def missing() -> str | None:
@@ -132,11 +149,20 @@ class Net:
         self.client = self._machine("cl", 10, mtu)
         self.node = self._machine("lb", 2, mtu)
         self.servers = {name: self._machine(name, 10 + i, mtu) for i, name in enumerate(NAMES, 1)}
-        self.client.ip(*(f"address add {source}/24 dev eth0" for source in SOURCES))
-        self.node.ip(f"address add {VIP}/32 dev eth0", f"address add {VIP6}/128 dev eth0 nodad")
+        self.client.ip(*(f"address add {source}/24 dev eth0" for source in (*SOURCES, *ROUTED)))
+        self.node.ip(
+            f"address add {VIP}/32 dev eth0",
+            f"address add {VIP6}/128 dev eth0 nodad",
+            "address add 10.78.0.2/24 dev eth0",
+        )
+        self.node.set(ipv4__ip_forward=1, ipv4__conf__all__send_redirects=0)
         for name, space in self.servers.items():
             space.set(ipv4__conf__all__arp_ignore=1, ipv4__conf__all__arp_announce=2)
-            space.ip(f"address add {VIP}/32 dev lo", f"address add {VIP6}/128 dev lo nodad")
+            space.ip(
+                f"address add {VIP}/32 dev lo",
+                f"address add {VIP6}/128 dev lo nodad",
+                "route add 10.78.0.0/24 via 10.77.0.2",
+            )
             self._serve(name, space)
         self.pins = self.directory / "bpf"
         self.pins.mkdir()
@@ -164,7 +190,7 @@ class Net:
 
     def _serve(self, name: str, space: Namespace) -> None:
         script = str(Path(__file__).with_name("ebpf_server.py"))
-        process = space.start(sys.executable, script, name, str(PORT), VIP, VIP6)
+        process = space.start(sys.executable, script, name, str(PORT), VIP, VIP6, f"10.77.0.1{name[1:]}")
         self._processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -177,6 +203,15 @@ class Net:
     def apply(self, config: Config, status: Status | None = None) -> None:
         """What the loop does: compile, observe, diff, check, apply."""
         self.node.call(apply, self.engine, config, status or up(config))
+
+    def translate(self, config: Config) -> None:
+        """What the nft engine would do: translates by the marks of the document, IPv4 only."""
+        members = marks(config)
+        snat = {service.name for service in config.services if service.forwarding is Forwarding.SNAT}
+        servers = "".join(f", {mark:#x} : {address}" for (_, address, _), mark in members.items())
+        hidden = "".join(f", {mark:#x}" for (name, _, _), mark in members.items() if name in snat)
+        text = _NFT.replace("SERVERS", servers).replace("HIDDEN", hidden)
+        self.node.do("nft", "-f", "-", text=text)
 
     def refresh(self) -> None:
         self.node.call(self.engine.refresh)
@@ -281,8 +316,14 @@ def echo(
         RealServer(host, ip_address(f"{family}1{host[1:]}"), weight=weight)
         for host, weight in zip(hosts, weights, strict=True)
     )
-    values: dict[str, Any] = {"scheduler": Scheduler.WLC, "check": Check(), "ports": (PORT,), **changes}
-    return VirtualService(name, ip_address(vip), forwarding=Forwarding.DR, pool=pool, **values)
+    values: dict[str, Any] = {
+        "scheduler": Scheduler.WLC,
+        "check": Check(),
+        "ports": (PORT,),
+        "forwarding": Forwarding.DR,
+        **changes,
+    }
+    return VirtualService(name, ip_address(vip), pool=pool, **values)
 
 
 def site(*services: VirtualService, attach: Attach = Attach.TCX) -> Config:

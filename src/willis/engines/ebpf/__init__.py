@@ -1,1 +1,1 @@
-"""Layer 4 by direct routing: one eBPF program, its compiler and its driver."""
+"""Layer 4: one eBPF program that forwards or marks, its compiler and its driver."""

@@ -20,6 +20,7 @@ from willis.engines.ebpf.libbpf import Loaded
 from willis.engines.ebpf.observe import PROTOCOL_NUMBERS, STATES, service_entry, service_rows
 from willis.engines.ebpf.table import pack_table
 from willis.model.node import Attach
+from willis.model.service import Address
 from willis.plan.diff import Change
 from willis.plan.members import Standing
 
@@ -60,11 +61,9 @@ class Application:
                 self._labels[name] = self._book.add_service(name, self._labels)
 
     def _is_elsewhere(self, change: Change) -> bool:
-        """Whether the host is now another machine: its old address leaves before the new one comes."""
+        """Whether this is now another real server: the old one leaves before the new one comes."""
         slot = self._live_slot(change)
-        if slot is None or change.want is None:
-            return False
-        return (slot.host, slot.address) != (_host(change), _entry(change).address)
+        return slot is not None and change.want is not None and slot.identity != _identity(change)
 
     def _welcome(self, changes: Iterable[Change]) -> None:
         """Adds new members and opens those that may take connections; knows their MACs when it returns."""
@@ -141,7 +140,7 @@ class Application:
         kept = entry.persistence
         ticks = layout.ticks(kept.timeout_s) if kept else 0
         mask = layout.pack_mask(kept.mask, entry.vip.version) if kept else bytes(16)
-        value = layout.SERVICE.pack(label.number, fallback, ticks, mask)
+        value = layout.SERVICE.pack(label.number, fallback, ticks, mask, entry.translated)
         vip, protocol = layout.pack_address(entry.vip), PROTOCOL_NUMBERS[entry.protocol]
         return {layout.SERVICE_KEY.pack(vip, port.to_bytes(2), protocol): value for port in entry.ports}
 
@@ -187,15 +186,14 @@ class Application:
     def _place(self, change: Change) -> Slot:
         """A slot for a new member: the one that the same real server left, while its connections last."""
         entry = _entry(change)
-        host = _host(change)
+        host, address, fallback, mark = _identity(change)
         number = self._labels[_service_of(change)].number
-        wanted = (host, entry.address, change.kind == "fallback")
         for slot in self._slots[number].values():
-            if slot.leaving and (slot.host, slot.address, slot.fallback) == wanted:
+            if slot.leaving and slot.identity == (host, address, fallback, mark):
                 return slot
         place = next(self._free)
         self._book.clear(place)
-        return Slot(place, number, host, entry.interface, entry.address, change.kind == "fallback")
+        return Slot(place, number, host, entry.interface, address, fallback, mark)
 
     def _set_state(self, slot: Slot, state: SlotState) -> None:
         changed = replace(slot, state=state)
@@ -218,6 +216,12 @@ def _entry(change: Change) -> MemberEntry | FallbackEntry:
     if not isinstance(change.want, MemberEntry | FallbackEntry):
         raise TypeError(f"{change.key} must hold a member, not {change.want!r}")
     return change.want
+
+
+def _identity(change: Change) -> tuple[str, Address, bool, int]:
+    """That of the slot which the change asks for."""
+    entry = _entry(change)
+    return _host(change), entry.address, change.kind == "fallback", entry.mark
 
 
 def _host(change: Change) -> str:

@@ -27,7 +27,10 @@ class ServiceLabel:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One real server in one pool (or its fallback server), as the program sees it."""
+    """One real server in one pool (or its fallback server), as the program sees it.
+
+    One with a mark is reached by the stack: interface, ifindex and MACs stay empty.
+    """
 
     number: int
     service: int
@@ -35,11 +38,17 @@ class Slot:
     interface: str
     address: Address
     fallback: bool = False
+    mark: int = 0
     state: SlotState = SlotState.FREE
     ifindex: int = 0
     """0: its MAC is not known, so nothing can be sent to it."""
     mac: bytes = bytes(6)
     source_mac: bytes = bytes(6)
+
+    @property
+    def identity(self) -> tuple[str, Address, bool, int]:
+        """What makes it the same real server, whose connections go on."""
+        return self.host, self.address, self.fallback, self.mark
 
     @property
     def leaving(self) -> bool:
@@ -88,7 +97,9 @@ class Book:
 
     def write(self, slot: Slot) -> None:
         """Writes a slot's own part, which the program reads."""
-        value = layout.MEMBER.pack(slot.mac, slot.source_mac, slot.ifindex, slot.state, slot.service)
+        value = layout.MEMBER.pack(
+            slot.mac, slot.source_mac, slot.ifindex, slot.state, slot.service, slot.mark
+        )
         self._maps["members"].update(INDEX.pack(slot.number), value)
 
     def free_slots(self, known: Iterable[int]) -> Iterator[int]:
@@ -124,7 +135,7 @@ class Book:
 
 def _slot(number: int, label: bytes, member: bytes) -> Slot:
     host, interface, address, service, fallback = layout.MEMBER_LABEL.unpack(label)
-    mac, source_mac, ifindex, state, _ = layout.MEMBER.unpack(member)
+    mac, source_mac, ifindex, state, _, mark = layout.MEMBER.unpack(member)
     return Slot(
         number,
         service,
@@ -132,6 +143,7 @@ def _slot(number: int, label: bytes, member: bytes) -> Slot:
         layout.unpack_text(interface),
         layout.unpack_address(address),
         bool(fallback),
+        mark,
         SlotState(state),
         ifindex,
         mac,

@@ -1,8 +1,12 @@
-"""Config and Status to layer-4 artefacts, for the services that are forwarded by direct routing. Pure."""
+"""Config and Status to layer-4 artefacts, for the services that are forwarded as packets. Pure.
+
+By direct routing the program sends a packet itself. For NAT and SNAT it chooses the
+member and marks the packet; ``plan.marks`` says with what, and nftables translates.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from willis.engines.ebpf.entries import (
     Attachment,
@@ -14,12 +18,18 @@ from willis.engines.ebpf.entries import (
 )
 from willis.engines.port import EngineError
 from willis.model.config import Config
+from willis.model.node import Attach, Interface
 from willis.model.service import Forwarding, RealServer, SourcePersistence, VirtualService
 from willis.model.status import Admin, Status
 from willis.plan.diff import Artefacts
+from willis.plan.marks import TRANSLATED, Translated, marks
 from willis.plan.members import Member, Standing, admin_of, members
 
 _STANDING_OF = {Admin.ONLINE: Standing.OPEN, Admin.DRAIN: Standing.DRAIN, Admin.HALT: Standing.DOWN}
+
+
+_FORWARDED = (Forwarding.DR, *TRANSLATED)
+_Marks = Mapping[Translated, int]
 
 
 def compile_l4(config: Config, status: Status) -> Artefacts:
@@ -29,38 +39,56 @@ def compile_l4(config: Config, status: Status) -> Artefacts:
     one service to forward: clients may come in by any of them.
 
     Raises:
-        EngineError: a real server lies in no subnet of the node's interfaces.
+        EngineError: a real server of a DR service lies in no subnet of the node's interfaces.
     """
     artefacts: dict[str, Hashable] = {}
-    services = [service for service in config.services if service.forwarding is Forwarding.DR]
+    services = [service for service in config.services if service.forwarding in _FORWARDED]
+    translated = any(service.forwarding in TRANSLATED for service in services)
+    known = marks(config)
     for service in services:
-        artefacts.update(_service(config, status, service))
+        artefacts.update(_service(config, status, service, known))
     if services:
         for interface in config.interfaces:
-            artefacts[f"attach/{interface.name}"] = Attachment((interface.attach,))
+            artefacts[f"attach/{interface.name}"] = _attachment(interface, translated)
     return artefacts
 
 
-def _service(config: Config, status: Status, service: VirtualService) -> dict[str, Hashable]:
+def _attachment(interface: Interface, translated: bool) -> Attachment:
+    """XDP cannot mark packets, so it leaves translated services to tc behind it."""
+    hooks = {interface.attach, Attach.TCX} if translated else {interface.attach}
+    return Attachment(tuple(sorted(hooks)))
+
+
+def _service(config: Config, status: Status, service: VirtualService, known: _Marks) -> dict[str, Hashable]:
     pool = members(service, status)
-    persistence = service.persistence if isinstance(service.persistence, SourcePersistence) else None
     name = service.name
     artefacts: dict[str, Hashable] = {
-        f"service/{name}": ServiceEntry(service.vip, service.protocol, service.ports, persistence),
-        f"table/{name}": TableEntry(service.scheduler, tuple(_share(m) for m in pool if m.takes_new)),
+        f"service/{name}": _entry(service),
+        f"table/{name}": TableEntry(
+            service.scheduler, tuple(_share(m, service, known) for m in pool if m.takes_new)
+        ),
     }
     for member in pool:
         server = member.server
+        interface, mark = _way(config, service, server, known)
         artefacts[f"member/{name}/{server.host}"] = MemberEntry(
-            server.address, _interface(config, service, server), _standing(member)
+            server.address, interface, _standing(member), mark
         )
     if service.fallback is not None:
-        artefacts[f"fallback/{name}"] = _fallback(config, status, service, service.fallback)
+        artefacts[f"fallback/{name}"] = _fallback(config, status, service, service.fallback, known)
     return artefacts
 
 
-def _share(member: Member) -> Share:
-    return Share(member.server.host, member.server.address, member.server.weight)
+def _entry(service: VirtualService) -> ServiceEntry:
+    persistence = service.persistence if isinstance(service.persistence, SourcePersistence) else None
+    return ServiceEntry(
+        service.vip, service.protocol, service.ports, persistence, service.forwarding in TRANSLATED
+    )
+
+
+def _share(member: Member, service: VirtualService, known: _Marks) -> Share:
+    server = member.server
+    return Share(server.host, server.address, server.weight, _mark(service, server, known))
 
 
 def _standing(member: Member) -> Standing:
@@ -70,20 +98,27 @@ def _standing(member: Member) -> Standing:
     return member.standing
 
 
-def _fallback(config: Config, status: Status, service: VirtualService, server: RealServer) -> FallbackEntry:
-    return FallbackEntry(
-        server.host,
-        server.address,
-        _interface(config, service, server),
-        _STANDING_OF[admin_of(status, service.name, server.host)],
-    )
+def _fallback(
+    config: Config, status: Status, service: VirtualService, server: RealServer, known: _Marks
+) -> FallbackEntry:
+    interface, mark = _way(config, service, server, known)
+    standing = _STANDING_OF[admin_of(status, service.name, server.host)]
+    return FallbackEntry(server.host, server.address, interface, standing, mark)
 
 
-def _interface(config: Config, service: VirtualService, server: RealServer) -> str:
+def _way(config: Config, service: VirtualService, server: RealServer, known: _Marks) -> tuple[str, int]:
+    """The interface that leads to a real server, or the mark that the stack routes it by."""
+    mark = _mark(service, server, known)
+    if mark:
+        return "", mark
     interface = config.interface_to(server.address)
     if interface is None:
         raise EngineError(
             f"Service {service.name} cannot forward to {server.host} ({server.address}) by direct routing, "
             f"because no interface of this node lies in its subnet. Give an interface an address there."
         )
-    return interface.name
+    return interface.name, 0
+
+
+def _mark(service: VirtualService, server: RealServer, known: _Marks) -> int:
+    return known.get((service.name, server.address, server.port), 0)

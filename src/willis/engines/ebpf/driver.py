@@ -48,7 +48,7 @@ class ServiceTraffic:
 
 
 class EbpfEngine:
-    """Layer-4 direct routing in the network namespace of the calling thread.
+    """Layer-4 forwarding in the network namespace of the calling thread.
 
     All methods may be called from any thread; they take turns. Those that touch
     interfaces or neighbours act in the caller's namespace, which must be the same.

@@ -27,21 +27,26 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class ServiceEntry:
-    """A virtual service's ports and its persistence."""
+    """A virtual service's ports and how they are treated."""
 
     vip: Address
     protocol: Protocol
     ports: tuple[int, ...]
     persistence: SourcePersistence | None
+    translated: bool = False
+    """NAT or SNAT: every member has a mark, and nftables translates by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberEntry:
-    """A real server of a pool and the interface that leads to it."""
+    """A real server of a pool and the way to it: an interface, or the mark that nftables translates by."""
 
     address: Address
     interface: str
+    """Empty where there is a mark: the route is the stack's."""
     standing: Standing
+    mark: int = 0
+    """0: direct routing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class FallbackEntry:
     address: Address
     interface: str
     standing: Standing
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Share:
     address: Address
     weight: int
     """1 to 256."""
+    mark: int = 0
+    """It tells a server from another at the same address, whose connections go on while it leaves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from struct import Struct
 
 Address = IPv4Address | IPv6Address
 
-LAYOUT = "v1"
+LAYOUT = "v2"
 
 SERVICES = 1024
 MEMBERS = 16384
@@ -23,10 +23,10 @@ LINKS = 65536
 INDEX = Struct("<I")
 SERVICE_KEY = Struct("<16s2sBx")
 """VIP, port in network order, protocol number."""
-SERVICE = Struct("<IIQ16s")
-"""Id, fallback slot, persistence in ticks, client mask."""
-MEMBER = Struct("<6s6sIII")
-"""MAC, source MAC, ifindex, standing, service id."""
+SERVICE = Struct("<IIQ16sI4x")
+"""Id, fallback slot, persistence in ticks, client mask, whether it is translated."""
+MEMBER = Struct("<6s6sIIII")
+"""MAC, source MAC, ifindex, standing, service id, mark."""
 LOAD = Struct("<qQ")
 """Active flows, changes."""
 FLOW_KEY = Struct("<16s16s2s2sB3x")

@@ -48,7 +48,8 @@ def observe(loaded: Loaded, book: Book, hooks: Hooks) -> Artefacts:
     for slot in slots.values():
         if slot.service in labels and not slot.fallback and slot.state in _STANDINGS:
             key = f"member/{labels[slot.service].name}/{slot.host}"
-            artefacts[key] = MemberEntry(slot.address, slot.interface, _STANDINGS[slot.state])
+            standing = _STANDINGS[slot.state]
+            artefacts[key] = MemberEntry(slot.address, slot.interface, standing, slot.mark)
     fallbacks: dict[int, list[Slot]] = defaultdict(list)
     for slot in slots.values():
         if slot.fallback and slot.state in _STANDINGS:
@@ -86,12 +87,13 @@ def service_entry(rows: list[Row]) -> ServiceEntry | Unfinished:
     if len({(vip, protocol) for vip, _, protocol in keys}) > 1:
         return Unfinished()
     vip = layout.unpack_address(keys[0][0])
-    _, _, ticks, mask = layout.SERVICE.unpack(rows[0].value)
+    _, _, ticks, mask, translated = layout.SERVICE.unpack(rows[0].value)
     return ServiceEntry(
         vip,
         _PROTOCOLS[keys[0][2]],
         tuple(sorted(int.from_bytes(port) for _, port, _ in keys)),
         SourcePersistence(layout.seconds(ticks), layout.unpack_mask(mask, vip.version)) if ticks else None,
+        bool(translated),
     )
 
 
@@ -104,7 +106,8 @@ def _fallback(label: ServiceLabel, own: list[Slot], rows: list[Row]) -> dict[str
     if len(own) != 1 or referred != {own[0].number}:
         return {key: Unfinished()}
     slot = own[0]
-    return {key: FallbackEntry(slot.host, slot.address, slot.interface, _STANDINGS[slot.state])}
+    standing = _STANDINGS[slot.state]
+    return {key: FallbackEntry(slot.host, slot.address, slot.interface, standing, slot.mark)}
 
 
 def _table(loaded: Loaded, label: ServiceLabel, slots: Mapping[int, Slot]) -> dict[str, Hashable]:
@@ -113,7 +116,7 @@ def _table(loaded: Loaded, label: ServiceLabel, slots: Mapping[int, Slot]) -> di
         return {}
     scheduler, pool = found
     shares = [
-        Share(slots[slot].host, slots[slot].address, weight)
+        Share(slots[slot].host, slots[slot].address, weight, slots[slot].mark)
         for slot, weight in pool
         if slot in slots and slots[slot].service == label.number
     ]

@@ -64,10 +64,10 @@ class Upkeep:
             time.sleep(_POLL_S)
 
     def _update(self, slots: Iterable[Slot], links: Mapping[str, Link]) -> list[Slot]:
-        """Writes the MACs that changed. Returns the slots that still have none."""
+        """Writes the MACs that changed. Returns the slots that still need one."""
         known = netlink.neighbours()
         unresolved = []
-        slots = list(slots)
+        slots = [slot for slot in slots if not slot.mark]
         for address in {(slot.interface, slot.address) for slot in slots}:
             _care_for(*address, links, known)
         for slot in slots:
@@ -93,7 +93,7 @@ class Upkeep:
         gone: list[Slot] = []
         for slot in slots:
             (gone if slot.leaving and not self._flows_of(slot) else staying).append(slot)
-        cared_for = {slot.address for slot in staying}
+        cared_for = {slot.address for slot in staying if not slot.mark}
         for slot in gone:
             self._book.drop(slot)
             if slot.address not in cared_for:
@@ -109,7 +109,7 @@ class Upkeep:
         return int(layout.CENSUS.unpack(census)[3])
 
     def abandon(self, slot: Slot, links: Mapping[str, Link]) -> None:
-        """Ends the kernel's care for a member's MAC."""
+        """Ends the kernel's care for a member's MAC, if it had that."""
         link = links.get(slot.interface)
         if link is not None:
             _forget(link.index, slot)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import dr, seen, server, site, sites, statuses, web
+from tests.builders import ETH0, dr, seen, server, site, sites, statuses, web
 from willis.engines.ebpf.compile import compile_l4
 from willis.engines.ebpf.entries import (
     Attachment,
@@ -21,9 +21,10 @@ from willis.engines.ebpf.entries import (
 )
 from willis.engines.port import EngineError
 from willis.model.config import Config
-from willis.model.node import Attach
-from willis.model.service import Forwarding, Protocol, Scheduler, SourcePersistence
+from willis.model.node import Attach, Host
+from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, SourcePersistence
 from willis.model.status import Admin, Place, Status, Verdict
+from willis.plan.marks import MASK, OURS, TRANSLATED, marks
 from willis.plan.members import Standing
 
 RIPS = [IPv4Address(f"10.60.0.1{n}") for n in range(4)]
@@ -43,6 +44,30 @@ def test_a_service_becomes_its_ports_members_and_table() -> None:
             Scheduler.WLC, (Share("vna1", RIPS[1], 100), Share("vna2", RIPS[2], 50))
         ),
     }
+
+
+def test_a_translated_member_has_a_mark_and_no_interface() -> None:
+    far = RealServer("far", IPv4Address("192.0.2.1"), port=11113)
+    service = dr(forwarding=Forwarding.SNAT, pool=(server(1), far), fallback=server(3))
+    config = replace(site(service), hosts=(*site().hosts, Host("far", far.address)))
+    held = compile_l4(config, seen(config))
+    known = marks(config)
+    mark = known["DicomRouting", far.address, 11113]
+    assert mark & MASK == OURS
+    assert held["service/DicomRouting"].translated
+    assert held["member/DicomRouting/far"] == MemberEntry(far.address, "", Standing.OPEN, mark)
+    assert [share.mark for share in held["table/DicomRouting"].pool] == [
+        known["DicomRouting", RIPS[1], None], mark
+    ]  # fmt: skip
+    assert held["fallback/DicomRouting"].mark == known["DicomRouting", RIPS[3], None]
+
+
+@pytest.mark.parametrize("forwarding", TRANSLATED)
+def test_tc_marks_what_xdp_cannot(forwarding: Forwarding) -> None:
+    config = replace(site(dr()), interfaces=(replace(ETH0, attach=Attach.XDP),))
+    assert compile_l4(config, Status())["attach/eth0"] == Attachment((Attach.XDP,))
+    config = replace(config, services=(*config.services, dr("Nat", 102, forwarding=forwarding)))
+    assert compile_l4(config, Status())["attach/eth0"] == Attachment((Attach.TCX, Attach.XDP))
 
 
 def test_without_a_layer_4_service_nothing_is_attached() -> None:
