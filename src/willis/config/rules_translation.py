@@ -17,7 +17,6 @@ from willis.model.service import (
     Application,
     Forwarding,
     Protocol,
-    RealServer,
     Timeouts,
     VirtualService,
 )
@@ -130,7 +129,8 @@ def nat_answers_return_through_the_node(config: Config) -> Iterator[Fault]:
     for service in config.services:
         if service.forwarding is Forwarding.NAT:
             for _, server in servers(service):
-                _, hosts = told.setdefault(gateway_of(config, server), (service, []))
+                gateway = config.own_address_facing(server.address)
+                _, hosts = told.setdefault(gateway, (service, []))
                 if server.host not in hosts:
                     hosts.append(server.host)
     for gateway, (service, hosts) in told.items():
@@ -144,19 +144,6 @@ def nat_answers_return_through_the_node(config: Config) -> Iterator[Fault]:
         needs = (_INTERFACES, *(("hosts", host) for host in hosts))
         path = at(service, "forwarding")
         yield Fault(path, what, f"{remedy}; docs/guide/nat-and-snat.md says how.", Severity.WARNING, needs)
-
-
-def gateway_of(config: Config, server: RealServer) -> Address | None:
-    """The node's address in the subnet of a real server; None if it has none there."""
-    return next(
-        (
-            own.ip
-            for interface in config.interfaces
-            for own in interface.addresses
-            if server.address in own.network
-        ),
-        None,
-    )
 
 
 TRANSLATION_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (

@@ -50,6 +50,17 @@ class Wire:
     addresses: tuple[Own, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """What comes from ``source`` leaves its subnet by a gateway of its own (policy routing)."""
+
+    source: Address
+    gateway: Address
+    subnet: Network
+    interface: str
+    """Where the subnet is, as the machine that routes calls it."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Listen:
     """A socket that a piece binds."""
@@ -85,6 +96,8 @@ class Machine:
     """VIPs of the DR services that this host serves."""
     gateways: tuple[Address, ...] = ()
     """Default routes, at most one a family."""
+    detours: tuple[Detour, ...] = ()
+    """For NAT on a host that answers DR clients without the node."""
     pieces: tuple[Piece, ...] = ()
     local: tuple[Address, ...] = ()
     """Light twin: the loopback addresses that stand for this machine."""
@@ -104,6 +117,8 @@ class Blueprint:
 
     lans: tuple[Lan, ...]
     machines: tuple[Machine, ...]
+    detours: tuple[Detour, ...] = ()
+    """Of the router: what NAT servers behind it send goes to the node."""
     plain_checksums: bool = False
     """Native XDP on veth loses partial checksums: senders must finish them, peers need GRO."""
 

@@ -34,6 +34,10 @@ Source = Annotated[str, typer.Argument(metavar="[TEMPLATE|FILE]", help="A templa
 Servers = Annotated[int | None, typer.Option(help="How many imaging hosts, 1 to 200", min=1, max=200)]
 With = Annotated[list[str] | None, typer.Option("--with", help="orthanc: a real Orthanc on the last host")]
 Light = Annotated[bool, typer.Option("--light", help="Build the light twin even where a full one could be")]
+Topology = Annotated[
+    str | None,
+    typer.Option(metavar="one-arm|two-arm|routed", help="Rearrange a document that has one interface"),
+]
 Machine = Annotated[str, typer.Argument(metavar="HOST", help="A machine, see 'willis lab status'")]
 Piece = Annotated[str | None, typer.Argument(metavar="[PIECE]", help="One of its pieces; all if not given")]
 
@@ -60,13 +64,15 @@ def up(
     name: Name = DEFAULT_NAME,
     with_: With = None,
     light: Light = False,
+    topology: Topology = None,
     as_json: AsJson = False,
 ) -> None:
     """Build the twin, deploy the document on its node, and leave it running."""
     from willis.lab import control, make, show
 
     with _refusing():
-        twin = make.make(make.Order(name, source, servers, tuple(with_ or ()), light), _say)
+        order = make.Order(name, source, servers, tuple(with_ or ()), light, topology)
+        twin = make.make(order, _say)
         _answer(control.status(twin), as_json, show.machines)
 
 

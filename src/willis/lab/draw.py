@@ -11,11 +11,23 @@ gateway.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_interface
 from itertools import islice
 
-from willis.lab.blueprint import CLIENTS, NET, NODE, Blueprint, BlueprintError, Kind, Machine, Network
+from willis.lab.blueprint import (
+    CLIENTS,
+    NET,
+    NODE,
+    Blueprint,
+    BlueprintError,
+    Detour,
+    Kind,
+    Machine,
+    Network,
+)
 from willis.lab.pieces import pieces, servers_of
+from willis.lab.returns import router_detours, way_back
 from willis.lab.subnets import (
     Lans,
     Wiring,
@@ -52,6 +64,7 @@ def full(config: Config) -> Blueprint:
     return Blueprint(
         lans=lans.built,
         machines=(*clients, node, *hosts),
+        detours=tuple(_router_detours(config, homes, lans)),
         plain_checksums=any(i.attach is Attach.XDP for i in config.interfaces),
     )
 
@@ -116,8 +129,10 @@ def _client(name: str, subnets: list[Network], lans: Lans, wiring: Wiring) -> Ma
 
 
 def _node(config: Config, lans: Lans, wiring: Wiring) -> Machine:
+    """The way to clients and routed hosts begins where the VIPs are, if there are two arms."""
     wires = tuple(wiring.wire(i.name, lans.of(i.name), i.addresses) for i in config.interfaces)
-    gateways = (gateway for interface in config.interfaces for gateway in lans.of(interface.name).gateways)
+    front_first = sorted(config.interfaces, key=lambda i: not any(i.reaches(s.vip) for s in config.services))
+    gateways = (gateway for interface in front_first for gateway in lans.of(interface.name).gateways)
     return Machine(NODE, Kind.NODE, wires, gateways=routes(gateways))
 
 
@@ -125,14 +140,24 @@ def _host(config: Config, host: Host, home: tuple[str, Network], lans: Lans, wir
     key, subnet = home
     lan = lans.of(key)
     own = ip_interface(f"{host.address}/{subnet.prefixlen}")
+    wire = wiring.wire("eth0", lan, (own,))
+    router = routes(g for g in lan.gateways if host.address in g.network)
+    gateways, detours = way_back(config, host, subnet, wire.interface, router)
     return Machine(
         host.name,
         Kind.SERVER,
-        (wiring.wire("eth0", lan, (own,)),),
+        (wire,),
         loopback=_vips(config, host.name),
-        gateways=routes(g for g in lan.gateways if host.address in g.network),
+        gateways=gateways,
+        detours=detours,
         pieces=tuple(pieces(config, host.name)),
     )
+
+
+def _router_detours(config: Config, homes: dict[str, tuple[str, Network]], lans: Lans) -> Iterator[Detour]:
+    for host in config.hosts:
+        key, subnet = homes[host.name]
+        yield from router_detours(config, host, subnet, lans.of(key).bridge)
 
 
 def _vips(config: Config, host: str) -> tuple[Address, ...]:

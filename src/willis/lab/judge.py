@@ -1,8 +1,8 @@
 """The verdict on one client's traffic through one service, from the hosts' ledgers alone. Pure.
 
 It passes if everything sent stands in the ledgers of the service, unchanged, and if the
-servers saw whom they must: in DR the client itself, behind a web proxy the client's address
-in X-Forwarded-For.
+servers saw whom they must: in DR and NAT the client itself, in SNAT the node, behind a web proxy
+the client's address in X-Forwarded-For.
 """
 
 from __future__ import annotations
@@ -29,15 +29,24 @@ class Expected:
     """Whether all acts must have reached one server, whatever the scheduler."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """The addresses by which a server may know whom it speaks to."""
+
+    client: frozenset[str]
+    node: frozenset[str]
+    """Those of its interfaces."""
+
+
 def lacking(expected: Expected, found: Sequence[Entry]) -> Counter[str]:
     """The acts that are in no ledger, and how often they are missing."""
     return Counter(expected.whats) - Counter(entry.what for entry in found)
 
 
 def fault(
-    service: VirtualService, expected: Expected, found: Sequence[Entry], own: frozenset[str] | None
+    service: VirtualService, expected: Expected, found: Sequence[Entry], parties: Parties | None
 ) -> str:
-    """Why the entries do not prove what they must, or ''. ``own``: the client's addresses, if visible."""
+    """Why the entries do not prove what they must, or ''. ``parties``: None if no address is visible."""
     missing = lacking(expected, found)
     if missing:
         return "not in any ledger: " + ", ".join(f"{what} x{count}" for what, count in missing.items())
@@ -51,7 +60,7 @@ def fault(
     hosts = sorted({entry.host for entry in found})
     if len(hosts) > 1 and (expected.one_server or isinstance(service.persistence, SourcePersistence)):
         return f"one client's traffic was split over {', '.join(hosts)}"
-    return _stranger(service, found, own)
+    return _stranger(service, found, parties)
 
 
 def seen(service: VirtualService, entry: Entry) -> str:
@@ -61,9 +70,14 @@ def seen(service: VirtualService, entry: Entry) -> str:
     return entry.client
 
 
-def _stranger(service: VirtualService, found: Sequence[Entry], own: frozenset[str] | None) -> str:
+def _stranger(service: VirtualService, found: Sequence[Entry], parties: Parties | None) -> str:
     hides_clients = service.forwarding is Forwarding.PROXY and not service.application.is_http
-    if own is None or hides_clients:
+    if parties is None or hides_clients:
         return ""
-    strangers = [address for entry in found if (address := seen(service, entry)) not in own]
-    return f"the server saw {strangers[0]} instead of the client" if strangers else ""
+    whom, right = "the client", parties.client
+    if service.forwarding is Forwarding.SNAT:
+        whom, right = "the node", parties.node
+        if service.source is not None:
+            whom, right = str(service.source), frozenset({str(service.source)})
+    strangers = [address for entry in found if (address := seen(service, entry)) not in right]
+    return f"the server saw {strangers[0]} instead of {whom}" if strangers else ""

@@ -25,6 +25,8 @@ _WIDEST_MASK = 32
 def moved(tree: Tree, site: int) -> Tree:
     """The document with one interface ``lo``, every address within ``127.site.0.0/16`` and no UDP.
 
+    HAProxy carries layer 4 there, from whatever address the kernel chooses: no SNAT source is left.
+
     Raises LabError for more addresses than that network has.
     """
     result = without_udp(tree)
@@ -39,6 +41,7 @@ def moved(tree: Tree, site: int) -> Tree:
             result["hosts"][name] = str(table[ip_address(host)])
     for body in result["services"].values():
         body["vip"] = str(table[ip_address(body["vip"])])
+        body.pop("source", None)
         _narrow(body.get("persistence"))
     _narrow(result.get("defaults", {}).get("persistence"))
     return result

@@ -25,6 +25,8 @@ class Order:
     extras: tuple[str, ...] = ()
     light: bool = False
     """Even where a full twin could be built; ``WILLIS_TWIN=light`` means the same."""
+    topology: str | None = None
+    """See ``topology.Topology``; None: as the document has it."""
 
 
 def make(order: Order, say: Say) -> Twin:
@@ -38,6 +40,10 @@ def make(order: Order, say: Say) -> Twin:
     light = _is_light(order, say)
     _check_extras(order, light)
     document = source.document(order.source, order.servers)
+    if order.topology is not None:
+        if light:
+            raise LabError("A light twin has no network to arrange: leave out --topology, or run as root.")
+        document = source.in_topology(document, order.topology)
     if light:
         left_out = source.udp_services(document)
         if left_out:

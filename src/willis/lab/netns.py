@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from willis.lab.blueprint import NET, Blueprint, Lan, Machine, Wire
+from willis.lab.blueprint import NET, Blueprint, Detour, Lan, Machine, Wire
 from willis.lab.errors import LabError
 
 _RUN = Path("/run/netns")
 _SYS_NET = Path("/proc/sys/net")
+_FIRST_TABLE = 100
+"""Routing tables of detours; 253 to 255 are the kernel's own."""
 
 
 def label(twin: str, machine: str) -> str:
@@ -58,6 +60,8 @@ def build(twin: str, blueprint: Blueprint) -> None:
     _batch(twin, NET, _ports(blueprint))
     for machine in blueprint.machines:
         _batch(twin, machine.name, _routes(machine))
+        _detour(twin, machine.name, machine.detours)
+    _detour(twin, NET, blueprint.detours, forwarded=True)
     if blueprint.plain_checksums:
         _plain_checksums(twin, blueprint)
 
@@ -150,6 +154,18 @@ def _ports(blueprint: Blueprint) -> Iterator[str]:
 
 def _routes(machine: Machine) -> Iterator[str]:
     return (f"route add default via {gateway}" for gateway in machine.gateways)
+
+
+def _detour(twin: str, machine: str, detours: Sequence[Detour], *, forwarded: bool = False) -> None:
+    """A routing table for each detour. ``forwarded``: for packets that come in from the detour's subnet."""
+    for table, detour in enumerate(detours, _FIRST_TABLE):
+        source = f"from {detour.source}" + (f" iif {detour.interface}" if forwarded else "")
+        lines = (
+            f"route add {detour.subnet} dev {detour.interface} table {table}",
+            f"route add default via {detour.gateway} table {table}",
+            f"rule add {source} lookup {table}",
+        )
+        _run([*enter(twin, machine), "ip", f"-{detour.source.version}", "-batch", "-"], lines)
 
 
 def _nodad(version: int) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 import yaml
 
 from willis import templates
-from willis.config import load
+from willis.config import load, write
 from willis.lab import loopback, scale
 from willis.lab.errors import LabError
+from willis.lab.topology import Topology, arranged
+from willis.model.config import Config
 
 _LOOPBACK = 127
 _FIRST, _SECOND = (3, 2) if sys.byteorder == "little" else (0, 1)
@@ -27,6 +29,16 @@ def document(source: str, servers: int | None = None) -> str:
     if servers is None:
         return text
     return _dump(scale.scaled(_tree(text), servers))
+
+
+def in_topology(text: str, name: str) -> str:
+    """The document with VIPs, node and hosts in another topology. Raises LabError."""
+    try:
+        topology = Topology(name)
+    except ValueError:
+        known = ", ".join(Topology)
+        raise LabError(f"--topology {name} is not known; there is: {known}.") from None
+    return write(arranged(_config(text), topology))
 
 
 def udp_services(text: str) -> list[str]:
@@ -71,12 +83,17 @@ def _template(name: str) -> str:
 
 def _tree(text: str) -> loopback.Tree:
     """The document as plain data, once it is known to be sound."""
+    _config(text)
+    tree: loopback.Tree = yaml.safe_load(text)
+    return tree
+
+
+def _config(text: str) -> Config:
     loaded = load(text)
     if loaded.config is None:
         lines = "\n".join(f"  {problem}" for problem in loaded.problems)
         raise LabError(f"The document has errors, so no twin can be made of it:\n{lines}")
-    tree: loopback.Tree = yaml.safe_load(text)
-    return tree
+    return loaded.config
 
 
 def _dump(tree: loopback.Tree) -> str:

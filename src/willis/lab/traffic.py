@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from willis.lab import acts, evidence, judge
-from willis.lab.blueprint import CLIENTS
+from willis.lab.blueprint import CLIENTS, NODE
 from willis.lab.evidence import Entry
 from willis.lab.judge import Expected
 from willis.lab.twin import Twin
@@ -40,11 +40,11 @@ class Row:
 
 
 def send(twin: Twin, clients: Sequence[str] = CLIENTS) -> list[Row]:
-    """Send to every port of every service from each client, one after the other. Raises LabError."""
+    """Send to every service from each client, one after the other. Raises LabError."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="willis-traffic-") as scratch:
         for service in twin.config.services:
-            for port in service.ports:
+            for port in probed(service):
                 for name in clients:
                     rows.append(_try(twin, acts.Client(twin, name, Path(scratch)), service, port))
     return rows
@@ -58,8 +58,8 @@ def _try(twin: Twin, client: acts.Client, service: VirtualService, port: int) ->
     except acts.ActFailed as failed:
         reason = str(failed)
     found = _settled(twin, service, since, expected)
-    own = None if twin.light else _addresses(twin, client.machine)
-    reason = reason or judge.fault(service, expected, found, own)
+    parties = judge.Parties(_addresses(twin, client.machine), _addresses(twin, NODE))
+    reason = reason or judge.fault(service, expected, found, None if twin.light else parties)
     return Row(
         service=service.name,
         vip=str(service.vip),
@@ -88,8 +88,13 @@ def _settled(twin: Twin, service: VirtualService, since: evidence.Mark, expected
         time.sleep(0.05)
 
 
-def _addresses(twin: Twin, client: str) -> frozenset[str]:
-    machine = twin.blueprint.machine(client)
+def probed(service: VirtualService) -> list[int]:
+    """The ports that get traffic: of a range its two ends, which prove what lies between."""
+    return sorted({port for run in service.port_runs for port in run})
+
+
+def _addresses(twin: Twin, name: str) -> frozenset[str]:
+    machine = twin.blueprint.machine(name)
     return frozenset(map(str, machine.addresses)) if machine is not None else frozenset()
 
 

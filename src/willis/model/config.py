@@ -28,3 +28,8 @@ class Config:
     def interface_to(self, address: Address) -> Interface | None:
         """The interface whose subnet holds ``address``, if any."""
         return next((i for i in self.interfaces if i.reaches(address)), None)
+
+    def own_address_facing(self, address: Address) -> Address | None:
+        """The node's own address in the subnet of ``address``, if it has one there."""
+        own = (each for interface in self.interfaces for each in interface.addresses)
+        return next((each.ip for each in own if address in each.network), None)

@@ -68,6 +68,13 @@ def test_addresses_keep_their_last_numbers_where_they_can() -> None:
     assert moved(TREE, 97)["services"]["Routing"]["vip"] == "127.97.0.101"
 
 
+def test_on_loopback_no_snat_source_is_left() -> None:
+    snat = {**TREE["services"]["Live"], "forwarding": "snat", "source": "10.60.0.2", "pool": ["vna1"]}
+    tree = moved({**TREE, "services": {"S": snat, "T": {**TREE["services"]["Mint"], "pool": ["vna2"]}}}, 97)
+    sound(tree)
+    assert "source" not in tree["services"]["S"]
+
+
 def test_udp_services_are_left_out_since_haproxy_cannot_carry_them() -> None:
     assert udp_services(TREE) == ["Clock"]
     assert "Clock" not in moved(TREE, 97)["services"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
 from tests.unit.lab.samples import DOCUMENT, config
 from willis.lab import draw
-from willis.lab.blueprint import Blueprint, BlueprintError, Kind, Listen, Machine
+from willis.lab.blueprint import Blueprint, BlueprintError, Detour, Kind, Listen, Machine
 from willis.lab.pieces import with_orthanc
 from willis.model.service import Protocol
 
@@ -164,6 +164,76 @@ def test_an_ipv6_site_gets_ipv6_clients_gateways_and_listeners() -> None:
     assert dicom.listens == (Listen("::", 11112),)
     assert vna1.gateways == (ip_address("2001:db8:60::ffff:ffff:ffff:ffff"),)
     assert {address.version for address in client.addresses} == {4, 6}
+
+
+def with_nat(service: str, text: str = DOCUMENT) -> str:
+    """The document with one of its DR services in NAT."""
+    head, name, body = text.partition(f"  {service}:\n")
+    return head + name + body.replace("forwarding: dr", "forwarding: nat", 1)
+
+
+def test_a_nat_server_has_the_node_as_its_gateway_and_no_vip() -> None:
+    only = DOCUMENT.replace("    pool: [vna1, vna2]\n", "    pool: [vna1]\n").replace(
+        "    fallback: vna2\n", ""
+    )
+    text = with_nat("Internal", only).replace(
+        "forwarding: nat\n    pool: [vna1]", "forwarding: nat\n    pool: [vna2]"
+    )
+    vna2 = machine(draw.full(config(text)), "vna2")
+    assert vna2.gateways == (ip_address("10.60.0.2"),)
+    assert (vna2.loopback, vna2.detours) == ((), ())
+
+
+def test_a_server_of_dr_and_nat_answers_from_its_own_address_through_the_node() -> None:
+    blueprint = draw.full(config(with_nat("Internal")))
+    vna1 = machine(blueprint, "vna1")
+    assert vna1.gateways == (ip_address("10.60.0.254"),)
+    detour = Detour(ip_address("10.60.0.11"), ip_address("10.60.0.2"), ip_network("10.60.0.0/24"), "eth0")
+    assert vna1.detours == (detour,)
+    assert ip_address("10.60.0.102") not in vna1.loopback
+    assert ip_address("10.60.0.101") in vna1.loopback
+    assert blueprint.detours == ()
+
+
+def test_a_fallback_server_of_nat_answers_through_the_node_too() -> None:
+    vna2 = machine(draw.full(config(with_nat("Worklist"))), "vna2")
+    assert [detour.gateway for detour in vna2.detours] == [ip_address("10.60.0.2")]
+
+
+def test_the_router_brings_the_answers_of_a_routed_nat_server_to_the_node() -> None:
+    text = with_nat("Live").replace(
+        "forwarding: nat\n    pool: [vna1, vna2]", "forwarding: nat\n    pool: [far]"
+    )
+    blueprint = draw.full(config(text))
+    far = machine(blueprint, "far")
+    gateway, subnet = ip_address("10.60.0.2"), ip_network("10.77.0.0/24")
+    assert blueprint.detours == (Detour(ip_address("10.77.0.5"), gateway, subnet, far.wires[0].bridge),)
+    assert (far.gateways, far.detours) == ((ip_address("10.77.0.254"),), ())
+
+
+def test_snat_and_proxy_ask_nothing_of_a_host() -> None:
+    snat = with_nat("Internal").replace("forwarding: nat", "forwarding: snat")
+    assert machine(draw.full(config(snat)), "vna1").detours == ()
+
+
+def test_a_translated_port_is_listened_on_and_known_by_its_service() -> None:
+    text = with_nat("Internal").replace("nat\n    pool: [vna1", "nat\n    pool: [{host: vna1, port: 104}")
+    dicom = machine(draw.full(config(text)), "vna1").piece("dicom")
+    assert dicom is not None
+    assert {listen.port for listen in dicom.listens} == {104, 11112}
+    assert ("10.60.0.11", 104, "Internal") in dicom.services
+
+
+def test_with_two_arms_the_nodes_way_to_the_clients_begins_where_the_vips_are() -> None:
+    text = DOCUMENT.replace(
+        "    addresses: [10.60.0.2/24]\n",
+        "    addresses: [10.60.0.2/24]\n  eth1:\n    addresses: [10.61.0.2/24]\n",
+    )
+    for number in range(101, 108):
+        text = text.replace(f"vip: 10.60.0.{number}", f"vip: 10.61.0.{number}")
+    blueprint = draw.full(config(text))
+    assert machine(blueprint, "lb1").gateways == (ip_address("10.61.0.254"),)
+    assert machine(blueprint, "vna1").gateways == (ip_address("10.60.0.254"),)
 
 
 def test_orthanc_takes_the_dicom_port_of_the_last_host() -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from tests.unit.lab.samples import config
 from willis.lab.evidence import Entry
-from willis.lab.judge import Expected, fault
-from willis.model.service import VirtualService
+from willis.lab.judge import Expected, Parties, fault
+from willis.lab.traffic import probed
+from willis.model.service import Forwarding, VirtualService
 
-OWN = frozenset({"198.51.100.10"})
+OWN = Parties(client=frozenset({"198.51.100.10"}), node=frozenset({"10.60.0.2", "10.61.0.2"}))
 ECHO = Entry("vna1", "dicom", 1.0, ("Routing",), "198.51.100.10", "C-ECHO", True)
 STORE = replace(ECHO, what="C-STORE", more={"digest": "d1"})
 EXPECTED = Expected("C-ECHO, C-STORE", ("C-ECHO", "C-STORE"), frozenset({"d1"}))
@@ -50,6 +51,30 @@ def test_in_dr_the_server_must_see_the_client() -> None:
     masked = [replace(entry, client="10.60.0.2") for entry in (ECHO, STORE)]
     assert "saw 10.60.0.2 instead" in fault(service("Routing"), EXPECTED, masked, OWN)
     assert fault(service("Routing"), EXPECTED, masked, None) == ""
+
+
+def test_in_nat_the_server_must_see_the_client() -> None:
+    nat = replace(service("Routing"), forwarding=Forwarding.NAT)
+    assert fault(nat, EXPECTED, [ECHO, STORE], OWN) == ""
+    masked = [replace(entry, client="10.60.0.2") for entry in (ECHO, STORE)]
+    assert "saw 10.60.0.2 instead of the client" in fault(nat, EXPECTED, masked, OWN)
+
+
+def test_in_snat_the_server_must_see_the_node_or_the_source_that_was_asked_for() -> None:
+    snat = replace(service("Routing"), forwarding=Forwarding.SNAT)
+    seen = [replace(entry, client="10.61.0.2") for entry in (ECHO, STORE)]
+    assert fault(snat, EXPECTED, seen, OWN) == ""
+    assert "saw 198.51.100.10 instead of the node" in fault(snat, EXPECTED, [ECHO, STORE], OWN)
+    chosen = replace(snat, source=snat.vip)
+    assert "saw 10.61.0.2 instead of 10.60.0.101" in fault(chosen, EXPECTED, seen, OWN)
+    right = [replace(entry, client="10.60.0.101") for entry in seen]
+    assert fault(chosen, EXPECTED, right, OWN) == ""
+
+
+def test_of_a_range_of_ports_both_ends_are_tried() -> None:
+    ranged = replace(service("Routing"), ports=(21, *range(8000, 8011), 9000, 9001))
+    assert probed(ranged) == [21, 8000, 8010, 9000, 9001]
+    assert probed(service("Routing")) == [11112]
 
 
 def test_behind_the_web_proxy_the_forwarded_address_counts() -> None:

@@ -46,7 +46,7 @@ def compile_l7(
 ) -> Artefacts:
     """The configuration under ``CONFIG`` and a ServerState for each server; nothing if none is needed.
 
-    ``layer4``: carry the DR services too, in TCP mode (the light twin).
+    ``layer4``: carry the services of layer 4 too, in TCP mode (the light twin).
     ``transparent``: listen on VIPs that are not on this node (yet).
     """
     services = sorted((s for s in config.services if _carried(s, layer4)), key=lambda s: s.name)
@@ -70,7 +70,7 @@ def left_out(config: Config) -> tuple[str, ...]:
 def _carried(service: VirtualService, layer4: bool) -> bool:
     if service.protocol is not Protocol.TCP:
         return False
-    return service.forwarding is Forwarding.PROXY or (layer4 and service.forwarding is Forwarding.DR)
+    return layer4 or service.forwarding is Forwarding.PROXY
 
 
 def _head(
@@ -114,7 +114,7 @@ def _proxy(writer: Writer, service: VirtualService, transparent: bool) -> None:
         writer.section("backend", name, write.keywords("from willis-http"))
     else:
         writer.section("listen", name, write.keywords("from willis-tcp"))
-        if service.forwarding is Forwarding.DR:
+        if service.forwarding is not Forwarding.PROXY:
             writer.remark("layer 4 carried by haproxy in the light twin")
         _binds(writer, service, transparent)
     _pool(writer, service)
