@@ -124,11 +124,21 @@ static __always_inline struct service *service_of(const struct packet *p)
 }
 
 /* At most once a tick and flow; only here does a known flow need its service. */
-static __noinline int renew(const struct packet *p, __u32 slot, __u64 now)
+static __noinline int renew(const struct packet *p, struct flow *flow, __u32 slot, __u64 now)
 {
 	struct service *service = service_of(p);
 
-	return service && service->persistence ? renew_tie(p, service, slot, now) : 0;
+	if (!service)
+		return 0;
+	if (service->persistence)
+		renew_tie(p, service, slot, now);
+	/* A flow from before its service was of this kind. */
+	if (service->one_packet) {
+		if (end_flow(flow, CLOSED))
+			count_end(slot, service->id);
+		bpf_map_delete_elem(&flows, &p->flow);
+	}
+	return 0;
 }
 
 static __noinline int refuse(const struct packet *p, __u32 service)
@@ -183,7 +193,7 @@ static __always_inline int follow(struct packet *p, struct flow *flow, __u64 now
 	if (flow->last != now && flow->state != MIDWAY) {
 		flow->last = now;
 		if (is_live(state))
-			renew(p, slot, now);
+			renew(p, flow, slot, now);
 	}
 	return slot;
 }
@@ -252,6 +262,12 @@ static __noinline __u32 begin(struct packet *p, const struct service *service, _
 		slot = usable(service->fallback, service->id);
 	if (!slot)
 		return 0;
+	if (service->one_packet) {              /* begun and ended with this packet */
+		release_load(p);
+		count_begin(slot, service->id);
+		count_end(slot, service->id);
+		return slot;
+	}
 	if (p->finishing || p->resetting) {     /* nothing begins with its end */
 		release_load(p);
 		return slot;

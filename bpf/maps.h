@@ -19,6 +19,7 @@
 	} map_name SEC(".maps")
 
 MAP(services, BPF_MAP_TYPE_HASH, PORTS, struct service_key, struct service);
+MAP(timeouts, BPF_MAP_TYPE_ARRAY, SERVICES, __u32, struct timeouts);
 MAP(members, BPF_MAP_TYPE_ARRAY, MEMBERS, __u32, struct member);
 MAP(loads, BPF_MAP_TYPE_ARRAY, MEMBERS, __u32, struct load);
 MAP(cursors, BPF_MAP_TYPE_ARRAY, SERVICES, __u32, __u64);

@@ -20,13 +20,17 @@ struct tally {
 	__u64 now;
 };
 
-static long open_census(__u32 slot, void *unused)
+static long open_census(__u32 slot, struct tally *tally)
 {
 	struct census *count = bpf_map_lookup_elem(&census, &slot);
 	struct load *load = bpf_map_lookup_elem(&loads, &slot);
+	struct member *member = bpf_map_lookup_elem(&members, &slot);
+	__u32 service = member ? member->service : 0;
+	struct timeouts *own = bpf_map_lookup_elem(&timeouts, &service);
 
 	if (!count || !load)
 		return 1;
+	count->timeouts = own && own->established ? *own : tally->args.others;
 	count->active = load->active;
 	count->changes = load->changes;
 	count->live = 0;
@@ -34,18 +38,18 @@ static long open_census(__u32 slot, void *unused)
 	return 0;
 }
 
-static __always_inline __u64 timeout_of(__u32 state, const struct sweep_args *args)
+static __always_inline __u64 timeout_of(__u32 state, __u64 syn, const struct timeouts *others)
 {
 	switch (state) {
 	case SYN:
 	case MIDWAY:
-		return args->syn;
+		return syn;
 	case ESTABLISHED:
-		return args->established;
+		return others->established;
 	case DATAGRAM:
-		return args->datagram;
+		return others->datagram;
 	default:
-		return args->closing;
+		return others->closing;
 	}
 }
 
@@ -88,7 +92,7 @@ static long visit_flow(struct bpf_map *map, const struct flow_key *key, struct f
 	tally->args.flows++;
 	if (!count)
 		return 0;
-	if (silent < (__s64)timeout_of(state, &tally->args)) {
+	if (silent < (__s64)timeout_of(state, tally->args.syn, &count->timeouts)) {
 		count->flows++;
 		if (is_live(state) && !doubt(flow, state, count, tally->now))
 			count->live++;
@@ -107,6 +111,7 @@ static long visit_client(struct bpf_map *map, const struct client_key *key, __u6
 	__u32 slot = *word & 0xffff;
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
 
+	tally->args.clients++;
 	/* Ties to a member that left go too: its slot will be another's. */
 	if (!tie_holds(*word, tally->now) || !member || member->standing == LEAVING ||
 	    member->standing == FREE)
@@ -131,11 +136,12 @@ int willis_sweep(struct sweep_args *args)
 {
 	struct tally tally = { .args = *args, .now = bpf_ktime_get_ns() };
 
-	bpf_loop(args->members, open_census, 0, 0);
+	bpf_loop(args->members, open_census, &tally, 0);
 	bpf_for_each_map_elem(&flows, visit_flow, &tally, 0);
 	bpf_for_each_map_elem(&clients, visit_client, &tally, 0);
 	bpf_loop(args->members, close_census, 0, 0);
 	args->flows = tally.args.flows;
+	args->clients = tally.args.clients;
 	args->expired = tally.args.expired;
 	return 0;
 }

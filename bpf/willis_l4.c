@@ -14,7 +14,8 @@
  *   choose    wlc or wrr for an opening packet, else the Maglev table
  *   fallback  the fallback server, if no member is able; without one: drop, counted.
  *             (A dropped SYN is sent again: the sender waits instead of failing)
- *   remember  the flow, its member's load, the client's tie
+ *   remember  the flow, its member's load, the client's tie; nothing of a service
+ *             with one-packet scheduling but the tie
  *   count     packets, bytes, connections, by service and by member
  *   send      the member's MAC as destination, our own as source, bpf_redirect;
  *             or, for a member with a mark, that mark and on to the stack (tc only:

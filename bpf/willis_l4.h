@@ -40,7 +40,12 @@ struct service {
 	__u64 persistence;      /* time-out in ticks of 1,024 ns; 0: no persistence */
 	struct address mask;    /* what of a client's address persistence looks at */
 	__u32 translated;       /* 1: NAT or SNAT, so its members have marks */
-	__u32 pad;
+	__u32 one_packet;       /* 1: every datagram is scheduled by itself */
+};
+
+/* timeouts: by service id, in ns, after which a silent flow is forgotten; 0: the sweep's own. */
+struct timeouts {
+	__u64 established, closing, datagram;
 };
 
 /* members: one real server in one pool.  Slot 0 stays unused and means "none". */
@@ -154,19 +159,21 @@ struct member_label {
 	__u32 fallback;         /* 1: the fallback server, not of the pool */
 };
 
-/* census: one sweep's recount of a member. */
+/* census: one sweep's recount of a member, and its service's time-outs. */
 struct census {
 	__s64 active;           /* the load when the count began */
 	__u64 changes;
 	__s64 live;             /* live flows that were found */
 	__u64 flows;            /* all flows that were found */
+	struct timeouts timeouts;
 };
 
 /* The contexts of the programs that user space runs. */
 struct sweep_args {
-	__u64 syn, established, closing, datagram;      /* in: time-outs in ns */
-	__u64 members;                                  /* in: slots to count, from 0 */
-	__u64 flows, expired;                           /* out */
+	__u64 syn;                      /* in: time-out in ns of flows not proven alive */
+	struct timeouts others;         /* in: of the other flows, where their service has none */
+	__u64 members;                  /* in: slots to count, from 0 */
+	__u64 flows, clients, expired;  /* out: found, found and ended */
 };
 
 #define TABLE_READ 8

@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from willis.engines.ebpf import bpf, layout
 from willis.engines.ebpf.book import Book, Slot
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.model.check import Check
@@ -244,6 +245,19 @@ class Net:
             assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
             self.refresh()
             time.sleep(0.05)
+
+    def sweep(
+        self, syn: int = 10**13, established: int = 10**13, closing: int = 10**13, datagram: int = 10**13
+    ) -> None:
+        """One sweep as if all services had these time-outs, in ns."""
+        maps, programs = self.engine._loaded.maps, self.engine._loaded.programs
+        own = list(maps["timeouts"].leading(layout.SERVICES))
+        for number in range(len(own)):
+            maps["timeouts"].update(layout.INDEX.pack(number), bytes(layout.TIMEOUTS.size))
+        arguments = layout.SWEEP_ARGS.pack(syn, established, closing, datagram, 1000, 0, 0, 0)
+        bpf.run_syscall(programs["willis_sweep"], arguments)
+        for number, value in enumerate(own):
+            maps["timeouts"].update(layout.INDEX.pack(number), value)
 
     def close(self) -> None:
         for process in self._processes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.lab.ebpf_net import LAB, NAMES, PORT, SOURCES, VIP, VIP6, Net, echo, site, started, up
-from willis.model.service import Protocol, Scheduler
+from willis.model.service import Protocol, Scheduler, SourcePersistence
 
 pytestmark = LAB
 
@@ -102,6 +103,39 @@ def test_datagrams_whole_and_in_fragments(net: Net, vip: str, source: str) -> No
     assert set(net.active(name).values()) <= {2, 3}
 
 
+def test_one_packet_schedules_each_datagram_by_itself(net: Net) -> None:
+    config = site(echo("Ops", protocol=Protocol.UDP, one_packet=True, weights=(150, 100, 50)))
+    net.apply(config)
+    assert net.node.call(net.engine.observe) == net.engine.compile(config, up(config))
+    before = len(list(net.engine._loaded.maps["flows"].items()))
+    found = Counter(net.client.call(_answers, SOURCES[0], 60))
+    assert found == {"s1": 30, "s2": 20, "s3": 10}
+    assert not any(net.active("Ops").values())
+    assert len(list(net.engine._loaded.maps["flows"].items())) == before
+    counted = net.node.call(net.engine.services)["Ops"]
+    assert (counted.connections, counted.closed, counted.packets) == (60, 60, 60)
+    assert net.datagram(SOURCES[0], b"x" * 4000).split()[2] == "4000", "fragments stay together"
+
+
+def test_one_packet_obeys_persistence(net: Net) -> None:
+    net.apply(site(echo("Tied", protocol=Protocol.UDP, one_packet=True, persistence=SourcePersistence())))
+    servers = [Counter(net.client.call(_answers, source, 10)) for source in SOURCES[:12]]
+    assert all(len(each) == 1 for each in servers)
+    assert set().union(*servers) == set(NAMES)
+
+
+def test_a_flow_from_before_ends_when_its_service_becomes_one_packet(net: Net) -> None:
+    net.apply(site(echo("Turn", protocol=Protocol.UDP)))
+    wire = net.client.call(_bound, SOURCES[0])
+    assert len({net.client.call(_ask, wire) for _ in range(6)}) == 1
+    net.apply(site(echo("Turn", protocol=Protocol.UDP, one_packet=True)))
+    time.sleep(0.1)  # the coarse clock moves on
+    net.client.call(_ask, wire)
+    assert {net.client.call(_ask, wire) for _ in range(6)} == set(NAMES)
+    assert not any(net.active("Turn").values())
+    wire.close()
+
+
 def test_an_icmp_error_reaches_the_server_that_it_is_about(net: Net) -> None:
     net.apply(site(echo("Icmp")))
     talk = net.connect(SOURCES[3])
@@ -142,6 +176,25 @@ def test_counters_count_what_was_sent(net: Net) -> None:
     segments = 50_000 // 1448
     assert 50_000 + 52 * segments <= counted.bytes_in < 50_000 + 52 * (segments + 60)
     assert net.node.call(net.engine.traffic)["Bytes", "s1"].bytes_in == counted.bytes_in
+
+
+def _bound(source: str) -> socket.socket:
+    wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    wire.settimeout(5)
+    wire.bind((source, 0))
+    return wire
+
+
+def _ask(wire: socket.socket) -> str:
+    """Sends one datagram; returns the server that answered."""
+    wire.sendto(b"x", (VIP, PORT))
+    return wire.recv(2048).decode().split()[0]
+
+
+def _answers(source: str, count: int) -> list[str]:
+    """The servers that answered so many datagrams from one port."""
+    with _bound(source) as wire:
+        return [_ask(wire) for _ in range(count)]
 
 
 def _connect_at_once(count: int) -> list[socket.socket]:

@@ -11,7 +11,6 @@ from ipaddress import ip_address
 import pytest
 
 from tests.lab.ebpf_net import LAB, NAMES, SOURCES, Net, Talk, echo, site, started, up
-from willis.engines.ebpf import bpf, layout
 from willis.engines.ebpf.layout import SlotState
 from willis.model.service import RealServer, Scheduler
 from willis.model.status import Admin
@@ -116,9 +115,8 @@ def test_removal_breaks_no_connection_and_frees_the_slot_in_the_end(net: Net) ->
 
 def expire_closing(net: Net) -> None:
     """As if the time-out of closing flows had passed: ended flows go at the next sweep."""
-    context = layout.SWEEP_ARGS.pack(10**12, 10**13, 0, 10**12, 100, 0, 0)
     time.sleep(0.05)
-    bpf.run_syscall(net.engine._loaded.programs["willis_sweep"], context)
+    net.sweep(closing=0)
 
 
 def test_a_host_with_a_new_address_is_another_machine(net: Net) -> None:

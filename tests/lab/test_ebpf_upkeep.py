@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.ebpf_net import LAB, NAMES, SOURCES, Net, echo, site, started
-from willis.engines.ebpf import bpf, layout
+from tests.lab.ebpf_net import LAB, NAMES, SOURCES, VIP, VIP6, Net, echo, site, started
+from willis.engines.ebpf import layout
 from willis.engines.ebpf.layout import INDEX
+from willis.model.service import Protocol, Timeouts
 
 pytestmark = LAB
 
@@ -55,15 +56,15 @@ def test_silent_flows_end_by_their_states_timeouts(net: Net) -> None:
     net.apply(site(echo("Silent")))
     talks = [net.connect(source) for source in SOURCES[:6]]
     assert net.active("Silent") == dict.fromkeys(NAMES, 2)
-    second = 10**9
     time.sleep(0.05)
-    sweep(net, 0, second * 3600, 0, 0)
+    net.sweep(syn=0, closing=0, datagram=0)
     assert net.active("Silent") == dict.fromkeys(NAMES, 2), (
         "an idle association outlives every other time-out"
     )
-    sweep(net, second * 3600, 0, second * 3600, second * 3600)
+    net.sweep(established=0)
     assert net.active("Silent") == dict.fromkeys(NAMES, 0)
-    assert all(talk.say() for talk in talks[:0])
+    for talk in talks:
+        talk.close()
 
 
 def test_a_flow_that_was_just_touched_is_not_taken_for_an_old_one(net: Net) -> None:
@@ -77,7 +78,7 @@ def test_a_flow_that_was_just_touched_is_not_taken_for_an_old_one(net: Net) -> N
     ]
     [(key, (last, state, slot))] = mine
     flows.update(key, layout.FLOW.pack(last + 10**12, state, slot))  # as if touched after the sweep began
-    sweep(net, 10**10, 10**10, 10**10, 10**10)
+    net.sweep(10**10, 10**10, 10**10, 10**10)
     assert flows.lookup(key) is not None
     assert talk.say()
 
@@ -94,7 +95,24 @@ def test_a_count_that_drifted_is_put_right(net: Net) -> None:
     net.until(lambda: net.active("Drift") == dict.fromkeys(NAMES, 0), "and none twice")
 
 
-def sweep(net: Net, *timeouts: int) -> None:
-    bpf.run_syscall(
-        net.engine._loaded.programs["willis_sweep"], layout.SWEEP_ARGS.pack(*timeouts, 1000, 0, 0)
+def test_each_service_has_its_own_timeouts(net: Net) -> None:
+    short = Timeouts(established_s=1, closing_s=1, datagram_s=1)
+    net.apply(
+        site(
+            echo("Short", timeouts=short),
+            echo("ShortUdp", VIP, protocol=Protocol.UDP, timeouts=short),
+            echo("Long", VIP6),
+            echo("LongUdp", VIP6, protocol=Protocol.UDP, timeouts=Timeouts(datagram_s=2_592_000)),
+        )
     )
+    net.until(lambda: all(slot.ifindex for slot in net.slots()), "every server's MAC is known")
+    talks = [net.connect(SOURCES[0]), net.connect("fd77::10", VIP6)]
+    net.datagram(SOURCES[0], b"x")
+    net.datagram("fd77::10", b"x", VIP6)
+
+    def active() -> list[int]:
+        return [sum(net.active(name).values()) for name in ("Short", "ShortUdp", "Long", "LongUdp")]
+
+    assert active() == [1, 1, 1, 1]
+    net.until(lambda: active() == [0, 0, 1, 1], "the short ones were silent for their second")
+    assert talks[1].say()

@@ -59,6 +59,8 @@ class Application:
             known = self._labels.get(name)
             if change.kind != "attach" and change.want is not None and (known is None or known.leaving):
                 self._labels[name] = self._book.add_service(name, self._labels)
+            if isinstance(change.want, ServiceEntry):
+                self._book.set_timeouts(self._labels[name], change.want.timeouts)
 
     def _is_elsewhere(self, change: Change) -> bool:
         """Whether this is now another real server: the old one leaves before the new one comes."""
@@ -120,6 +122,7 @@ class Application:
         touched = {_service_of(c): c for c in changes if c.kind == "fallback"}
         touched |= {_service_of(c): c for c in changes if c.kind == "service"}
         rows = service_rows(self._loaded)
+        timeouts = self._book.timeouts()
         written: dict[bytes, bytes] = {}
         stale: set[bytes] = set()
         for name, change in touched.items():
@@ -127,7 +130,8 @@ class Application:
             if label is None:
                 continue
             own = rows[label.number]
-            entry = change.want if change.kind == "service" else service_entry(own)
+            known = service_entry(own, timeouts(label.number))
+            entry = change.want if change.kind == "service" else known
             stale |= {row.key for row in own}
             if isinstance(entry, ServiceEntry):
                 written |= self._ports(label, entry, self._fallback_of(label, changes))
@@ -140,7 +144,7 @@ class Application:
         kept = entry.persistence
         ticks = layout.ticks(kept.timeout_s) if kept else 0
         mask = layout.pack_mask(kept.mask, entry.vip.version) if kept else bytes(16)
-        value = layout.SERVICE.pack(label.number, fallback, ticks, mask, entry.translated)
+        value = layout.SERVICE.pack(label.number, fallback, ticks, mask, entry.translated, entry.one_packet)
         vip, protocol = layout.pack_address(entry.vip), PROTOCOL_NUMBERS[entry.protocol]
         return {layout.SERVICE_KEY.pack(vip, port.to_bytes(2), protocol): value for port in entry.ports}
 

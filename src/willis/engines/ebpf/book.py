@@ -6,14 +6,14 @@ daemon reads to find everything as it was; a number without a label is free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from willis.engines.ebpf import layout
 from willis.engines.ebpf.bpf import Map
 from willis.engines.ebpf.layout import INDEX, SlotState
 from willis.engines.port import EngineError
-from willis.model.service import Address
+from willis.model.service import Address, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,14 @@ class Book:
 
     def drop_service(self, label: ServiceLabel) -> None:
         self._maps["service_labels"].delete(INDEX.pack(label.number))
+
+    def timeouts(self) -> Callable[[int], Timeouts]:
+        """The time-outs by a service's number, as they are now."""
+        values = self._maps["timeouts"].leading(layout.SERVICES)
+        return lambda number: layout.unpack_timeouts(values[number])
+
+    def set_timeouts(self, label: ServiceLabel, timeouts: Timeouts) -> None:
+        self._maps["timeouts"].update(INDEX.pack(label.number), layout.pack_timeouts(timeouts))
 
     def write(self, slot: Slot) -> None:
         """Writes a slot's own part, which the program reads."""

@@ -19,7 +19,7 @@ from willis.engines.ebpf.entries import (
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.model.node import Attach, Interface
-from willis.model.service import Forwarding, RealServer, SourcePersistence, VirtualService
+from willis.model.service import Forwarding, RealServer, Scheduler, SourcePersistence, VirtualService
 from willis.model.status import Admin, Status
 from willis.plan.diff import Artefacts
 from willis.plan.marks import TRANSLATED, Translated, marks
@@ -65,7 +65,7 @@ def _service(config: Config, status: Status, service: VirtualService, known: _Ma
     artefacts: dict[str, Hashable] = {
         f"service/{name}": _entry(service),
         f"table/{name}": TableEntry(
-            service.scheduler, tuple(_share(m, service, known) for m in pool if m.takes_new)
+            _scheduler(service), tuple(_share(m, service, known) for m in pool if m.takes_new)
         ),
     }
     for member in pool:
@@ -82,8 +82,21 @@ def _service(config: Config, status: Status, service: VirtualService, known: _Ma
 def _entry(service: VirtualService) -> ServiceEntry:
     persistence = service.persistence if isinstance(service.persistence, SourcePersistence) else None
     return ServiceEntry(
-        service.vip, service.protocol, service.ports, persistence, service.forwarding in TRANSLATED
+        service.vip,
+        service.protocol,
+        service.ports,
+        persistence,
+        service.forwarding in TRANSLATED,
+        service.one_packet,
+        service.timeouts,
     )
+
+
+def _scheduler(service: VirtualService) -> Scheduler:
+    """Datagrams that are scheduled one by one are no load that lasts: least connections become turns."""
+    if service.one_packet and service.scheduler is Scheduler.WLC:
+        return Scheduler.WRR
+    return service.scheduler
 
 
 def _share(member: Member, service: VirtualService, known: _Marks) -> Share:

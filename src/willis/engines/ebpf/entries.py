@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from willis.model.node import Attach
-from willis.model.service import Address, Protocol, Scheduler, SourcePersistence
+from willis.model.service import Address, Protocol, Scheduler, SourcePersistence, Timeouts
 from willis.plan.members import Standing
 
 
@@ -35,6 +35,8 @@ class ServiceEntry:
     persistence: SourcePersistence | None
     translated: bool = False
     """NAT or SNAT: every member has a mark, and nftables translates by it."""
+    one_packet: bool = False
+    timeouts: Timeouts = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)

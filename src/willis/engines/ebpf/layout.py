@@ -8,10 +8,10 @@ a key or a value changes, so pinned maps are never misread by another version.
 from __future__ import annotations
 
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from struct import Struct
 
-Address = IPv4Address | IPv6Address
+from willis.model.service import Address, Timeouts
 
 LAYOUT = "v2"
 
@@ -23,8 +23,10 @@ LINKS = 65536
 INDEX = Struct("<I")
 SERVICE_KEY = Struct("<16s2sBx")
 """VIP, port in network order, protocol number."""
-SERVICE = Struct("<IIQ16sI4x")
-"""Id, fallback slot, persistence in ticks, client mask, whether it is translated."""
+SERVICE = Struct("<IIQ16sII")
+"""Id, fallback slot, persistence in ticks, client mask, whether translated, whether one-packet."""
+TIMEOUTS = Struct("<QQQ")
+"""Established, closing, datagram, in ns."""
 MEMBER = Struct("<6s6sIIII")
 """MAC, source MAC, ifindex, standing, service id, mark."""
 LOAD = Struct("<qQ")
@@ -41,23 +43,25 @@ COUNTS = Struct("<5Q")
 """Packets, bytes, connections, closed, refused."""
 LINK = Struct("<6s2x")
 """The interface's own MAC."""
-CENSUS = Struct("<qQqQ")
-"""Active and changes at the start, live flows found, all flows found."""
+CENSUS = Struct("<qQqQ3Q")
+"""Active and changes at the start, live flows found, all flows found, time-outs."""
 SERVICE_LABEL = Struct("<64sI")
 """Name, whether it is leaving."""
 MEMBER_LABEL = Struct("<64s16s16sII")
 """Host, interface, address, service id, whether it is the fallback server."""
-SWEEP_ARGS = Struct("<7Q")
-"""SYN, established, closing and datagram time-outs in ns, slots; flows and expired flows come back."""
+SWEEP_ARGS = Struct("<8Q")
+"""SYN time-out, then as TIMEOUTS, slots; flows, clients and expired flows come back."""
 TABLE_ARGS = Struct("<II8Q")
 """Service id, first word; eight words come back."""
 TABLE_READ = 8
 
+SECOND_NS = 1_000_000_000
 TICK_NS = 1024
 """Persistence counts in ticks, so that 48 bits of them last nine years."""
 
 VALUES = {
     "services": (SERVICE_KEY, SERVICE),
+    "timeouts": (INDEX, TIMEOUTS),
     "members": (INDEX, MEMBER),
     "loads": (INDEX, LOAD),
     "flows": (FLOW_KEY, FLOW),
@@ -116,9 +120,19 @@ def unpack_text(packed: bytes) -> str:
 
 def ticks(seconds: int) -> int:
     """Seconds as ticks, rounded up."""
-    return -(-seconds * 1_000_000_000 // TICK_NS)
+    return -(-seconds * SECOND_NS // TICK_NS)
 
 
 def seconds(count: int) -> int:
     """The inverse of ``ticks``."""
-    return count * TICK_NS // 1_000_000_000
+    return count * TICK_NS // SECOND_NS
+
+
+def pack_timeouts(timeouts: Timeouts) -> bytes:
+    seconds = timeouts.established_s, timeouts.closing_s, timeouts.datagram_s
+    return TIMEOUTS.pack(*(each * SECOND_NS for each in seconds))
+
+
+def unpack_timeouts(packed: bytes) -> Timeouts:
+    """The inverse of ``pack_timeouts``."""
+    return Timeouts(*(each // SECOND_NS for each in TIMEOUTS.unpack(packed)))

@@ -20,7 +20,7 @@ from willis.engines.ebpf.entries import (
 from willis.engines.ebpf.layout import SlotState
 from willis.engines.ebpf.libbpf import Loaded
 from willis.engines.ebpf.table import read_pool
-from willis.model.service import Protocol, SourcePersistence
+from willis.model.service import Protocol, SourcePersistence, Timeouts
 from willis.plan.diff import Artefacts
 from willis.plan.members import Standing
 
@@ -41,9 +41,10 @@ def observe(loaded: Loaded, book: Book, hooks: Hooks) -> Artefacts:
         artefacts[f"attach/{interface}"] = attachment
     slots = book.slots()
     rows = service_rows(loaded)
+    timeouts = book.timeouts()
     labels = {label.number: label for label in book.services().values() if not label.leaving}
     for label in labels.values():
-        artefacts[f"service/{label.name}"] = service_entry(rows[label.number])
+        artefacts[f"service/{label.name}"] = service_entry(rows[label.number], timeouts(label.number))
         artefacts.update(_table(loaded, label, slots))
     for slot in slots.values():
         if slot.service in labels and not slot.fallback and slot.state in _STANDINGS:
@@ -79,7 +80,7 @@ def service_rows(loaded: Loaded) -> dict[int, list[Row]]:
     return rows
 
 
-def service_entry(rows: list[Row]) -> ServiceEntry | Unfinished:
+def service_entry(rows: list[Row], timeouts: Timeouts) -> ServiceEntry | Unfinished:
     """The service that these ports make up, if they agree on everything else."""
     if not rows or len({row.value for row in rows}) > 1:
         return Unfinished()
@@ -87,13 +88,15 @@ def service_entry(rows: list[Row]) -> ServiceEntry | Unfinished:
     if len({(vip, protocol) for vip, _, protocol in keys}) > 1:
         return Unfinished()
     vip = layout.unpack_address(keys[0][0])
-    _, _, ticks, mask, translated = layout.SERVICE.unpack(rows[0].value)
+    _, _, ticks, mask, translated, one_packet = layout.SERVICE.unpack(rows[0].value)
     return ServiceEntry(
         vip,
         _PROTOCOLS[keys[0][2]],
         tuple(sorted(int.from_bytes(port) for _, port, _ in keys)),
         SourcePersistence(layout.seconds(ticks), layout.unpack_mask(mask, vip.version)) if ticks else None,
         bool(translated),
+        bool(one_packet),
+        timeouts,
     )
 
 

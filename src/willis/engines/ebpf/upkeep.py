@@ -17,14 +17,9 @@ from willis.engines.ebpf.book import Book, Slot
 from willis.engines.ebpf.layout import INDEX
 from willis.engines.ebpf.libbpf import Loaded
 from willis.engines.ebpf.netlink import Link, Neighbour
-from willis.model.service import Address
+from willis.model.service import Address, Timeouts
 
-_SECOND = 1_000_000_000
-SYN_NS = 60 * _SECOND
-ESTABLISHED_NS = 4 * 3600 * _SECOND
-"""Imaging associations idle for hours between two studies."""
-CLOSING_NS = 120 * _SECOND
-DATAGRAM_NS = 300 * _SECOND
+_SYN_NS = 60 * layout.SECOND_NS
 _SWEEP_SHARE = 50
 """A sweep that took t waits 50 t for the next: it may use two per cent of a CPU."""
 _PATIENCE_S = 0.3
@@ -82,7 +77,8 @@ class Upkeep:
         """Ends silent flows and recounts every member's load."""
         began = time.monotonic()
         top = max(slots, default=0) + 1
-        context = layout.SWEEP_ARGS.pack(SYN_NS, ESTABLISHED_NS, CLOSING_NS, DATAGRAM_NS, top, 0, 0)
+        others = layout.TIMEOUTS.unpack(layout.pack_timeouts(Timeouts()))
+        context = layout.SWEEP_ARGS.pack(_SYN_NS, *others, top, 0, 0, 0)
         bpf.run_syscall(self._loaded.programs["willis_sweep"], context)
         ended = time.monotonic()
         self._next_sweep = ended + _SWEEP_SHARE * (ended - began)

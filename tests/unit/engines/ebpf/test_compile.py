@@ -22,7 +22,7 @@ from willis.engines.ebpf.entries import (
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.model.node import Attach, Host
-from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, SourcePersistence
+from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, SourcePersistence, Timeouts
 from willis.model.status import Admin, Place, Status, Verdict
 from willis.plan.marks import MASK, OURS, TRANSLATED, marks
 from willis.plan.members import Standing
@@ -68,6 +68,15 @@ def test_tc_marks_what_xdp_cannot(forwarding: Forwarding) -> None:
     assert compile_l4(config, Status())["attach/eth0"] == Attachment((Attach.XDP,))
     config = replace(config, services=(*config.services, dr("Nat", 102, forwarding=forwarding)))
     assert compile_l4(config, Status())["attach/eth0"] == Attachment((Attach.TCX, Attach.XDP))
+
+
+def test_one_packet_counts_no_load_so_wlc_takes_turns() -> None:
+    timeouts = Timeouts(datagram_s=10)
+    config = site(dr(protocol=Protocol.UDP, one_packet=True, timeouts=timeouts))
+    held = compile_l4(config, Status())
+    assert held["table/DicomRouting"].scheduler is Scheduler.WRR
+    assert held["service/DicomRouting"].one_packet
+    assert held["service/DicomRouting"].timeouts == timeouts
 
 
 def test_without_a_layer_4_service_nothing_is_attached() -> None:
