@@ -48,6 +48,11 @@ def dr(name: str = "DicomRouting", vip: int = 101, port: int = 11112, **changes:
     return replace(service, **changes)
 
 
+def nat(name: str = "Mwl", vip: int = 107, port: int = 104, **changes: object) -> VirtualService:
+    """A layer-4 NAT service over vna1, vna2 and vna3."""
+    return dr(name, vip, port, **{"forwarding": Forwarding.NAT, **changes})
+
+
 def web(name: str = "VitreaRead", vip: int = 114, port: int = 8237, **changes: object) -> VirtualService:
     """A layer-7 HTTP service with cookie persistence over vna1, vna2 and vna3."""
     return replace(
@@ -90,6 +95,7 @@ def _services(vip: int) -> st.SearchStrategy[VirtualService]:
         persistence=sources,
         scheduler=schedulers,
         fallback=st.none() | st.builds(server, st.integers(1, 5)),
+        forwarding=st.sampled_from((Forwarding.DR, Forwarding.NAT, Forwarding.SNAT)),
     )
     layer7 = st.builds(
         web, st.just(f"svc{vip}"), **common, persistence=st.none() | st.builds(CookiePersistence),

@@ -23,6 +23,8 @@ from willis.control.store import Store, StoreError
 from willis.engines.addresses.driver import AddressesEngine
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.engines.haproxy.driver import HaproxyEngine
+from willis.engines.kernel.driver import KernelEngine
+from willis.engines.nft.driver import NftEngine
 from willis.engines.port import Engine, EngineError
 
 log = logging.getLogger("willis.daemon")
@@ -80,7 +82,13 @@ def _engines(places: Places, layer4: Layer4) -> Sequence[Engine]:
     """Inner to outer: whoever carries traffic stands before the VIPs come up."""
     if layer4 is Layer4.HAPROXY:
         return (HaproxyEngine(places.run, places.state, layer4=True, transparent=False),)
-    return (EbpfEngine(places.pin), HaproxyEngine(places.run, places.state), AddressesEngine())
+    return (
+        EbpfEngine(places.pin),
+        NftEngine(),
+        KernelEngine(places.state),
+        HaproxyEngine(places.run, places.state),
+        AddressesEngine(),
+    )
 
 
 async def _serve(node: str, places: Places, layer4: Layer4) -> None:

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import dr, seen, site, sites, statuses, web
+from tests.builders import dr, nat, seen, site, sites, statuses, web
 from willis.engines.addresses.compile import compile_vips
 from willis.engines.ebpf.compile import compile_l4
 from willis.engines.haproxy.compile import HaproxyFiles, compile_l7
+from willis.engines.kernel.compile import compile_settings
 from willis.engines.memory import MemoryEngine
+from willis.engines.nft.compile import compile_nft
 from willis.model.config import Config
 from willis.model.status import Status, Verdict
 from willis.plan.diff import Artefacts, diff
@@ -30,7 +32,13 @@ def _haproxy(config: Config, status: Status) -> Artefacts:
     return compile_l7(config, status, files=HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis")))
 
 
-COMPILERS: dict[str, Compile] = {"addresses": compile_vips, "ebpf": compile_l4, "haproxy": _haproxy}
+COMPILERS: dict[str, Compile] = {
+    "addresses": compile_vips,
+    "ebpf": compile_l4,
+    "haproxy": _haproxy,
+    "kernel": compile_settings,
+    "nft": compile_nft,
+}
 
 every_engine = pytest.mark.parametrize("compile_", COMPILERS.values(), ids=COMPILERS)
 
@@ -79,15 +87,17 @@ def test_the_order_of_services_does_not_matter(compile_: Compile, data: st.DataO
 @every_engine
 @settings(max_examples=30)
 @given(data=st.data())
-def test_a_health_flip_rewrites_no_file_and_no_address(compile_: Compile, data: st.DataObject) -> None:
-    config = site(dr(), web())
+def test_a_health_flip_rewrites_no_file_no_address_and_no_translation(
+    compile_: Compile, data: st.DataObject
+) -> None:
+    config = site(dr(), web(), nat())
     old, new = data.draw(statuses(config)), data.draw(statuses(config))
     changes = diff("memory", compile_(config, old), compile_(config, new))
-    assert {c.kind for c in changes} <= {"member", "fallback", "table", "server"}
+    assert {c.kind for c in changes} <= {"member", "fallback", "table", "server", "down"}
 
 
 @every_engine
 def test_a_dead_server_touches_only_its_own_artefacts_and_the_tables(compile_: Compile) -> None:
-    config = site(dr(), web())
+    config = site(dr(), web(), nat())
     changes = diff("m", compile_(config, seen(config)), compile_(config, seen(config, vna1=Verdict.DEAD)))
     assert all(c.kind == "table" or c.key.endswith("/vna1") for c in changes)

@@ -103,7 +103,8 @@ class Controller:
             raise Refused(f"there is no service {only!r}; see 'willis status'")
         traffic: dict[tuple[str, str], Traffic] = {}
         for keeper in self.loop.keepers:
-            traffic |= keeper.traffic
+            for place, counted in keeper.traffic.items():
+                traffic[place] = traffic.get(place, Traffic()) + counted
         running = self.store.running()
         return {
             "revision": running.number if running else None,

@@ -28,6 +28,16 @@ class Traffic:
     bytes_out: int | None = None
     """Bytes to clients; None where the replies do not pass the node (DR)."""
 
+    def __add__(self, other: Traffic) -> Traffic:
+        """Both counts: of two places, or of two engines that each see a part (requests and replies)."""
+        outs = [each.bytes_out for each in (self, other) if each.bytes_out is not None]
+        return Traffic(
+            self.active + other.active,
+            self.total + other.total,
+            self.bytes_in + other.bytes_in,
+            sum(outs) if outs else None,
+        )
+
 
 class Engine(Protocol):
     """Compile, observe, check, apply: the same verbs for every data plane.

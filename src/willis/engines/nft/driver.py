@@ -1,0 +1,132 @@
+"""Drives nft(8): one process a look, one transaction an apply, and nothing of it lives on in us.
+
+The text grammar carries the commands (nft's own messages point into it) and JSON
+carries what is listed, whose words do not depend on the version.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+
+from willis.engines.nft import conntrack
+from willis.engines.nft.compile import Down, Translation, compile_nft
+from willis.engines.nft.exhaustion import Exhaustion
+from willis.engines.nft.listing import Listing, parse
+from willis.engines.nft.rules import BASE, TABLE
+from willis.engines.nft.script import script
+from willis.engines.port import EngineError, Traffic
+from willis.model.config import Config
+from willis.model.status import Status
+from willis.plan.diff import Artefacts, Change, diff
+
+_PATIENCE_S = 60
+_CUTS = 3
+"""Passes in which conntrack forgets a server that went down: the layer-4 engine, which works on its
+own, may still send it packets for a moment."""
+
+
+class NftEngine:
+    """Translation in the network namespace of the calling thread."""
+
+    name = "nft"
+
+    def __init__(self) -> None:
+        self._held = Listing()
+        self._cuts: dict[int, int] = {}
+        self._exhaustion = Exhaustion()
+
+    def compile(self, config: Config, status: Status) -> Artefacts:
+        return compile_nft(config, status)
+
+    def observe(self) -> Artefacts:
+        self._held = _list()
+        return self._held.artefacts
+
+    def check(self, want: Artefacts) -> None:
+        """Have nft and the kernel try the transaction that ``apply`` would make, without its last step."""
+        held = _list()
+        changes = diff(self.name, held.artefacts, want)
+        if changes:
+            _nft("--check", "--file", "-", text=script(held.elements, changes))
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """One transaction: all of it or nothing. Connections that conntrack knows never notice.
+
+        Those of a server that went down are forgotten, so their next packet goes where
+        the layer-4 program now sends it.
+        """
+        _nft("--file", "-", text=script(_list().elements, changes))
+        self._held = _list()
+        self._cut()
+
+    def traffic(self) -> dict[tuple[str, str], Traffic]:
+        """Bytes to clients by (service, host); what comes from them the layer-4 engine counts."""
+        found: dict[tuple[str, str], Traffic] = {}
+        for artefact in self._held.artefacts.values():
+            if isinstance(artefact, Translation):
+                service, _, host = artefact.label.partition("/")
+                counted = Traffic(bytes_out=self._held.replies.get(artefact.mark, 0))
+                found[service, host] = found.get((service, host), Traffic()) + counted
+        return found
+
+    def refresh(self) -> None:
+        """Make conntrack forget servers that are down."""
+        self._cut()
+
+    def alarms(self) -> tuple[str, ...]:
+        """Sentences about a table of connections that is nearly full, and ports that have run out."""
+        if BASE.key not in self._held.artefacts:
+            return ()
+        return self._exhaustion.look(conntrack.fill(), time.monotonic())
+
+    def close(self) -> None:
+        """The kernel keeps translating."""
+
+    def _cut(self) -> None:
+        notes = (each for each in self._held.artefacts.values() if isinstance(each, Down))
+        down = {mark for note in notes for mark in note.marks}
+        self._cuts = {mark: self._cuts.get(mark, 0) + 1 for mark in down}
+        for mark, times in self._cuts.items():
+            if times <= _CUTS:
+                conntrack.forget(mark)
+
+
+def _list() -> Listing:
+    """Our table; nothing if there is none. Raises EngineError."""
+    try:
+        return parse(_nft("--json", "--numeric", "list", "table", *TABLE.split()))
+    except _Absent:
+        return Listing()
+
+
+class _Absent(EngineError):
+    """There is no such thing in nftables, or no nftables."""
+
+
+def _nft(*arguments: str, text: str = "") -> str:
+    """What nft prints. Raises EngineError with what it complains of."""
+    try:
+        done = subprocess.run(
+            ["nft", *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE_S,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        raise _Absent("nft is not installed, and NAT and SNAT need it: apt-get install nftables") from None
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"nft did not answer within {_PATIENCE_S} s; the next pass tries again") from None
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    if "No such file or directory" in said[0]:
+        raise _Absent(f"nftables has no such thing: {' '.join(said[:2])}; the next pass looks anew")
+    if "Operation not permitted" in done.stderr:
+        raise EngineError("nft may not touch the rules: run Willis as root or with CAP_NET_ADMIN")
+    raise EngineError(f"nftables refused: {' '.join(said[:2])}; what was in force goes on")
