@@ -20,7 +20,7 @@ from willis.engines.haproxy.runtime import sessions
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, state_file
 from willis.engines.haproxy.write import TokenError, Writer, stamp_of, stamped
 from willis.engines.port import Traffic
-from willis.model.service import Protocol
+from willis.model.service import Forwarding, Protocol
 from willis.model.status import Admin, Place, Status, Verdict
 
 FILES = HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis"))
@@ -131,11 +131,13 @@ def test_a_weight_of_zero_takes_nothing_new() -> None:
 
 
 def test_only_proxied_services_are_carried_unless_it_is_the_light_twin() -> None:
-    assert artefacts(dr()) == {}
-    assert artefacts(dr(), layer4=True).keys() == {
-        CONFIG,
-        *(f"server/DicomRouting/vna{n}" for n in (1, 2, 3)),
-    }
+    for forwarding in (Forwarding.DR, Forwarding.NAT, Forwarding.SNAT):
+        service = dr(forwarding=forwarding)
+        assert artefacts(service) == {}
+        assert artefacts(service, layer4=True).keys() == {
+            CONFIG,
+            *(f"server/DicomRouting/vna{n}" for n in (1, 2, 3)),
+        }
     udp = dr(protocol=Protocol.UDP)
     assert artefacts(udp, layer4=True) == {}
     assert left_out(site(dr("Other"), udp)) == ("DicomRouting",)
