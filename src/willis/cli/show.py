@@ -74,7 +74,7 @@ def show_status(status: Json) -> None:
         grid.add_row(
             _STATE[s["state"]],
             escape(s["name"]),
-            f"{s['vip']}:{','.join(map(str, s['ports']))}",
+            f"{s['vip']}:{_ports(s['ports'])}",
             _mode(s),
             _servers(s),
             str(s["sessions"]["active"]),
@@ -168,6 +168,17 @@ def _servers(service: Json) -> str:
     if fallback and fallback["in_use"]:
         words.append(f"[yellow]→ fallback {escape(fallback['host'])}[/]")
     return " ".join(words)
+
+
+def _ports(ports: list[int]) -> str:
+    """Runs of neighbours as ranges: 21,8000-8010."""
+    runs: list[list[int]] = []
+    for port in ports:
+        if runs and port == runs[-1][-1] + 1:
+            runs[-1].append(port)
+        else:
+            runs.append([port])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _bytes(count: float) -> str:
