@@ -14,6 +14,7 @@
 #include "packet.h"
 
 #define PROBES 256              /* cells looked at before a table counts as exhausted */
+#define HALF_OPEN_MAX 64        /* more of them on one member are a flood */
 #define RACES 4                 /* times that wlc searches again because another CPU was quicker */
 
 static __always_inline bool takes_new(__u32 slot, __u32 service)
@@ -53,39 +54,60 @@ static __always_inline __u32 hash(__u32 a, __u32 b, __u32 c)
 	return c;
 }
 
-/* wlc: the member with the least (active + 1) / weight. */
+/*
+ * wlc: the member with the least (connections + 1) / weight.
+ *
+ * Half-open connections count, so that many clients who connect at once are
+ * spread exactly; but only while they are so few that handshakes under way
+ * explain them.  In a flood of SYNs the established ones alone are compared, of
+ * every member: else a flood that is tied to one would drive clients off it.
+ */
+struct candidate {
+	__u32 slot;             /* 0: none yet */
+	__u64 weight;
+	__s64 connections;      /* that were compared */
+	__s64 active;           /* the load's word at that moment */
+};
+
 struct search {
 	void *table;
 	__u32 service;
 	__u32 pool;
 	__u32 start;
-	__u32 best;             /* slot; 0: none yet */
-	__u64 weight;           /* of the best */
-	__s64 active;           /* of the best */
+	bool flood;
+	struct candidate of_all, of_established;
 };
+
+static __always_inline void compare(struct candidate *best, const struct candidate *other)
+{
+	if (!best->slot || (other->connections + 1) * (__s64)best->weight <
+			   (best->connections + 1) * (__s64)other->weight)
+		*best = *other;
+}
 
 static long weigh(__u32 i, struct search *s)
 {
 	__u32 place = (s->start + i) % s->pool;
 	__u32 index = TABLE_HEADER + place / 2;
 	__u64 *word = bpf_map_lookup_elem(s->table, &index);
+	struct candidate found = {};
 	struct load *load;
-	__u32 slot, weight;
-	__s64 active;
+	__s64 half_open;
 
 	if (!word)
 		return 1;
-	slot = *word >> (place & 1 ? 32 : 0) & 0xffff;
-	weight = *word >> (place & 1 ? 48 : 16) & 0xffff;
-	load = bpf_map_lookup_elem(&loads, &slot);
-	if (!load || !takes_new(slot, s->service))
+	found.slot = *word >> (place & 1 ? 32 : 0) & 0xffff;
+	found.weight = *word >> (place & 1 ? 48 : 16) & 0xffff;
+	load = bpf_map_lookup_elem(&loads, &found.slot);
+	if (!load || !takes_new(found.slot, s->service))
 		return 0;
-	active = load->active;
-	if (!s->best || (active + 1) * (__s64)s->weight < (s->active + 1) * (__s64)weight) {
-		s->best = slot;
-		s->weight = weight;
-		s->active = active;
-	}
+	found.active = found.connections = load->active;
+	half_open = load->half_open;
+	if (half_open > HALF_OPEN_MAX)
+		s->flood = true;
+	compare(&s->of_all, &found);
+	found.connections -= half_open;
+	compare(&s->of_established, &found);
 	return 0;
 }
 
@@ -97,25 +119,29 @@ static long weigh(__u32 i, struct search *s)
 static __noinline __u32 choose_least(struct packet *p, void *table, __u32 pool, __u32 service)
 {
 	struct search search = { .table = table, .service = service, .pool = pool };
+	struct candidate *best = &search.of_all;
 	struct load *load;
 	int i;
 
 	if (!table || !pool)
 		return 0;
 	for (i = 0; i < RACES; i++) {
+		search.flood = false;
+		search.of_all.slot = 0;
+		search.of_established.slot = 0;
 		search.start = bpf_get_prandom_u32() % pool;
-		search.best = 0;
 		bpf_loop(pool, weigh, &search, 0);
-		load = bpf_map_lookup_elem(&loads, &search.best);
-		if (!search.best || !load)
+		best = search.flood ? &search.of_established : &search.of_all;
+		load = bpf_map_lookup_elem(&loads, &best->slot);
+		if (!best->slot || !load)
 			return 0;
-		if (__sync_val_compare_and_swap(&load->active, search.active, search.active + 1) ==
-		    search.active) {
-			p->reserved = search.best;
+		if (__sync_val_compare_and_swap(&load->active, best->active, best->active + 1) ==
+		    best->active) {
+			p->reserved = best->slot;
 			break;
 		}
 	}
-	return search.best;
+	return best->slot;
 }
 
 /* wrr, sh, mh: the first able member in a list of cells, from `start` on. */

@@ -7,8 +7,9 @@
  *   DATAGRAM
  *
  * In DR the client's half is all that passes here.  SYN, ESTABLISHED and
- * DATAGRAM are live: they count in their member's load.  Every step into or
- * out of them is a compare-and-swap, so that a flow counts once.
+ * DATAGRAM are live: they count in their member's load, and SYN in its half-open
+ * ones too.  Every step into or out of them is a compare-and-swap, so that a
+ * flow counts once.
  *
  * A connection met midway was evicted, comes from a partner node or was moved
  * off a dead member.  In the last case its new server resets it, which is not
@@ -41,6 +42,14 @@ static __always_inline void add_load(__u32 slot, __s64 delta)
 		__sync_fetch_and_add(&load->active, delta);
 }
 
+static __always_inline void add_half_open(__u32 slot, __s64 delta)
+{
+	struct load *load = bpf_map_lookup_elem(&loads, &slot);
+
+	if (load)
+		__sync_fetch_and_add(&load->half_open, delta);
+}
+
 static __always_inline void mark_change(__u32 slot)
 {
 	struct load *load = bpf_map_lookup_elem(&loads, &slot);
@@ -61,6 +70,8 @@ static __always_inline bool end_flow(struct flow *flow, __u32 state)
 	if (__sync_val_compare_and_swap(&flow->state, seen, state) != seen)
 		return false;
 	add_load(slot, -1);
+	if (seen == SYN)
+		add_half_open(slot, -1);
 	mark_change(slot);
 	return true;
 }
@@ -100,6 +111,15 @@ static __noinline int prove(struct flow *flow, __u32 service)
 	return 0;
 }
 
+static __noinline int establish(struct flow *flow)
+{
+	__u32 slot = flow->member;
+
+	if (__sync_val_compare_and_swap(&flow->state, SYN, ESTABLISHED) == SYN)
+		add_half_open(slot, -1);
+	return 0;
+}
+
 static __always_inline void advance(struct packet *p, struct flow *flow, __u32 service, __u64 now)
 {
 	__u32 slot = flow->member;
@@ -108,7 +128,7 @@ static __always_inline void advance(struct packet *p, struct flow *flow, __u32 s
 		if (end_flow(flow, p->resetting ? CLOSED : FIN))
 			count_end(slot, service);
 	} else if (flow->state == SYN && !p->opening) {
-		__sync_val_compare_and_swap(&flow->state, SYN, ESTABLISHED);
+		establish(flow);
 	} else if (flow->state == MIDWAY && now - flow->last > PROOF_NS) {
 		prove(flow, service);
 	}
@@ -232,6 +252,8 @@ static __noinline __u32 remember(struct packet *p, const struct service *service
 		take_load(p, slot);
 	if (!bpf_map_update_elem(&flows, &p->flow, &fresh, BPF_NOEXIST)) {
 		if (is_live(fresh.state)) {
+			if (fresh.state == SYN)
+				add_half_open(slot, 1);
 			mark_change(slot);
 			count_begin(slot, service->id);
 		}

@@ -15,6 +15,8 @@
 
 struct bpf_map;
 
+#define HANDSHAKE_NS 3000000000LL       /* a SYN without its ACK for so long is doubted */
+
 struct tally {
 	struct sweep_args args;
 	__u64 now;
@@ -33,7 +35,9 @@ static long open_census(__u32 slot, struct tally *tally)
 	count->timeouts = own && own->established ? *own : tally->args.others;
 	count->active = load->active;
 	count->changes = load->changes;
+	count->half_open = load->half_open;
 	count->live = 0;
+	count->half_live = 0;
 	count->flows = 0;
 	return 0;
 }
@@ -60,20 +64,27 @@ static __always_inline bool withdraw(struct flow *flow, __u32 seen, __u32 state,
 		return false;
 	add_load(flow->member, -1);
 	count->active--;
+	if (seen == SYN) {
+		add_half_open(flow->member, -1);
+		count->half_open--;
+	}
 	return true;
 }
 
 /*
  * An idle connection of a member that is down may be dead or may outlast a
- * short outage.  It is kept as MIDWAY: it counts again when the client goes on
- * sending after the member has come back.
+ * short outage, and a SYN that nobody followed up may be a slow client's or
+ * forged.  Both are kept as MIDWAY: they count again when the client goes on
+ * sending.
  */
-static __always_inline bool doubt(struct flow *flow, __u32 state, struct census *count, __u64 now)
+static __always_inline bool doubt(struct flow *flow, __u32 state, struct census *count, __s64 silent,
+				  __u64 now)
 {
 	__u32 slot = flow->member;
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
+	bool down = member && member->standing == DOWN;
 
-	if (!member || member->standing != DOWN || (state != SYN && state != ESTABLISHED) ||
+	if (!member || !(state == SYN ? down || silent > HANDSHAKE_NS : down && state == ESTABLISHED) ||
 	    !withdraw(flow, state, MIDWAY, count))
 		return false;
 	flow->last = now;
@@ -94,8 +105,10 @@ static long visit_flow(struct bpf_map *map, const struct flow_key *key, struct f
 		return 0;
 	if (silent < (__s64)timeout_of(state, tally->args.syn, &count->timeouts)) {
 		count->flows++;
-		if (is_live(state) && !doubt(flow, state, count, tally->now))
+		if (is_live(state) && !doubt(flow, state, count, silent, tally->now)) {
 			count->live++;
+			count->half_live += state == SYN;
+		}
 		return 0;
 	}
 	tally->args.expired++;
@@ -126,8 +139,13 @@ static long close_census(__u32 slot, void *unused)
 
 	if (!count || !load)
 		return 1;
-	if (count->live != count->active && load->changes == count->changes)
+	if (load->changes != count->changes)
+		return 0;
+	if (count->live != count->active)
 		__sync_val_compare_and_swap(&load->active, count->active, count->live);
+	/* A handshake that was completed meanwhile has changed this one, and then it stays. */
+	if (count->half_live != count->half_open)
+		__sync_val_compare_and_swap(&load->half_open, count->half_open, count->half_live);
 	return 0;
 }
 

@@ -70,6 +70,7 @@ struct member {
 struct load {
 	__s64 active;           /* live flows: SYN, ESTABLISHED, DATAGRAM */
 	__u64 changes;          /* rises with every start and end of a flow */
+	__s64 half_open;        /* those of `active` that are in state SYN */
 };
 
 /* flows: which member a connection goes to. */
@@ -165,6 +166,8 @@ struct census {
 	__u64 changes;
 	__s64 live;             /* live flows that were found */
 	__u64 flows;            /* all flows that were found */
+	__s64 half_open;        /* the load's when the count began */
+	__s64 half_live;        /* half-open flows that were found */
 	struct timeouts timeouts;
 };
 

@@ -88,7 +88,7 @@ def test_a_count_that_drifted_is_put_right(net: Net) -> None:
     talks = [net.connect(source) for source in SOURCES[:6]]
     loads = net.engine._loaded.maps["loads"]
     for slot in net.slots():
-        loads.update(INDEX.pack(slot.number), layout.LOAD.pack(99, 0))  # what evicted flows leave behind
+        loads.update(INDEX.pack(slot.number), layout.LOAD.pack(99, 0, 77))  # what evicted flows leave behind
     net.until(lambda: net.active("Drift") == dict.fromkeys(NAMES, 2), "the flows themselves are counted")
     for talk in talks:
         talk.close()

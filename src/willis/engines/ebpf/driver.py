@@ -130,10 +130,12 @@ class EbpfEngine:
             for number, slot in slots.items():
                 place = (names.get(slot.service, ""), slot.host)
                 before = found.get(place, Traffic())
-                active, _ = layout.LOAD.unpack(loads[number])
+                active, _, half_open = layout.LOAD.unpack(loads[number])
                 _, size, connections, _, _ = counts.sums(counted[number], layout.COUNTS)
                 found[place] = Traffic(
-                    before.active + max(0, active), before.total + connections, before.bytes_in + size
+                    before.active + max(0, active - half_open),
+                    before.total + connections,
+                    before.bytes_in + size,
                 )
             return found
 

@@ -29,8 +29,8 @@ TIMEOUTS = Struct("<QQQ")
 """Established, closing, datagram, in ns."""
 MEMBER = Struct("<6s6sIIII")
 """MAC, source MAC, ifindex, standing, service id, mark."""
-LOAD = Struct("<qQ")
-"""Active flows, changes."""
+LOAD = Struct("<qQq")
+"""Active flows, changes, half-open flows."""
 FLOW_KEY = Struct("<16s16s2s2sB3x")
 """Source, VIP, source port, port, protocol number."""
 FLOW = Struct("<QII")
@@ -43,8 +43,8 @@ COUNTS = Struct("<5Q")
 """Packets, bytes, connections, closed, refused."""
 LINK = Struct("<6s2x")
 """The interface's own MAC."""
-CENSUS = Struct("<qQqQ3Q")
-"""Active and changes at the start, live flows found, all flows found, time-outs."""
+CENSUS = Struct("<qQqQqq3Q")
+"""Active and changes at the start, live and all flows found, half-open likewise, time-outs."""
 SERVICE_LABEL = Struct("<64sI")
 """Name, whether it is leaving."""
 MEMBER_LABEL = Struct("<64s16s16sII")

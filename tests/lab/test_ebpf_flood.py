@@ -1,0 +1,66 @@
+"""A flood of SYNs steers nobody: honest connections are spread as ever, live ones keep their server."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+import pytest
+
+from tests.lab.ebpf_net import LAB, NAMES, PORT, SOURCES, VIP, Net, echo, site, started
+from willis.engines.ebpf import layout
+from willis.model.service import SourcePersistence
+
+pytestmark = LAB
+
+FORGED = IPv4Address("100.64.0.1")
+"""No server has a route to it, so nothing answers."""
+FLOOD = 20_000
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    with started(tmp_path_factory.mktemp("net")) as net:
+        yield net
+
+
+def half_open(net: Net) -> dict[str, int]:
+    loads = net.engine._loaded.maps["loads"].leading(layout.MEMBERS)
+    return {slot.host: layout.LOAD.unpack(loads[slot.number])[2] for slot in net.slots() if not slot.leaving}
+
+
+def test_a_flood_tied_to_one_member_moves_no_other_connection(net: Net) -> None:
+    net.apply(site(echo("Tied", persistence=SourcePersistence())))
+    live = [net.connect(source) for source in SOURCES[57:60]]
+    net.client.call(flood, 1)
+    assert sorted(half_open(net).values()) == [0, 0, FLOOD], "one member has all of it"
+    talks = [net.connect(source) for source in SOURCES[:57]]
+    assert Counter(talk.server for talk in (*live, *talks)) == dict.fromkeys(NAMES, 20)
+    assert all(talk.say() == talk.server for talk in live)
+    assert net.active("Tied") == dict.fromkeys(NAMES, 20)
+    net.until(lambda: half_open(net) == dict.fromkeys(NAMES, 0), "what nobody follows up is doubted")
+    assert net.active("Tied") == dict.fromkeys(NAMES, 20)
+    assert all(talk.say() == talk.server for talk in (*live, *talks))
+
+
+def test_a_flood_from_everywhere_leaves_the_weights_exact(net: Net) -> None:
+    net.apply(site(echo("Wide", weights=(150, 100, 50))))
+    net.client.call(flood, FLOOD)
+    assert sum(half_open(net).values()) == FLOOD
+    talks = [net.connect(source) for source in SOURCES[:60]]
+    assert Counter(talk.server for talk in talks) == {"s1": 30, "s2": 20, "s3": 10}
+
+
+def flood(sources: int) -> None:
+    """SYNs from so many forged addresses, each with a port of its own."""
+    neighbour = socket.create_connection((VIP, PORT), 5)  # so that the VIP's MAC is known
+    neighbour.close()
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, socket.IPPROTO_TCP, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as wire:
+        for i in range(FLOOD):
+            address = FORGED + i % sources
+            syn = struct.pack("!HHIIBBHHH", 1024 + i, PORT, 1, 0, 5 << 4, 2, 1000, 0, 0)
+            wire.sendto(header + address.packed + socket.inet_aton(VIP) + syn, (VIP, 0))
