@@ -20,6 +20,9 @@ WITHOUT_DR = ALL_MODES.replace("forwarding: dr", "forwarding: nat").replace("   
 IPV6 = ("10.60.0.2/24", '"2001:db8:60::2/64"'), ("10.60.0.", "2001:db8:60::"), ("10.70.0.", "2001:db8:70::")
 
 
+XDP = ALL_MODES.replace("[10.60.0.2/24]", "[10.60.0.2/24]\n    attach: xdp")
+
+
 def in_ipv6(text: str) -> str:
     for four, six in IPV6:
         text = text.replace(four, six)
@@ -29,8 +32,8 @@ def in_ipv6(text: str) -> str:
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize(
     ("document", "topology"),
-    [(ALL_MODES, "one-arm"), (ALL_MODES, "two-arm"), (WITHOUT_DR, "routed")],
-    ids=["one-arm", "two-arm", "routed"],
+    [(ALL_MODES, "one-arm"), (ALL_MODES, "two-arm"), (WITHOUT_DR, "routed"), (XDP, "two-arm")],
+    ids=["one-arm", "two-arm", "routed", "xdp"],
 )
 def test_all_traffic_is_proved(
     document: str, topology: str, family: int, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

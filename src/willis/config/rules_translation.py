@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Path, Severity
 from willis.model.config import Config
-from willis.model.node import Attach
 from willis.model.service import (
     Address,
     Application,
@@ -109,20 +108,6 @@ def source_is_the_nodes(config: Config) -> Iterator[Fault]:
         yield Fault(at(service, "source"), what, remedy, rests_on=needs)
 
 
-def translation_needs_tcx(config: Config) -> Iterator[Fault]:
-    """A `nat` or `snat` service has its VIP on an interface with `attach: tcx`."""
-    for service in config.services:
-        interface = config.interface_to(service.vip)
-        if service.forwarding in _TRANSLATED and interface and interface.attach is Attach.XDP:
-            what = (
-                f"Interface {interface.name}, where the VIP is, has attach: xdp, where packets cannot be "
-                f"marked for translation, so {service.forwarding} is not possible there."
-            )
-            remedy = "Use attach: tcx there, or forwarding: dr."
-            needs = (_INTERFACES, at(service, "vip"))
-            yield Fault(at(service, "forwarding"), what, remedy, rests_on=needs)
-
-
 def nat_answers_return_through_the_node(config: Config) -> Iterator[Fault]:
     """Warning: `nat` needs the node as the servers' gateway; told once a subnet, with the address."""
     told: dict[Address | None, tuple[VirtualService, list[str]]] = {}
@@ -156,6 +141,5 @@ TRANSLATION_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
 )
 TRANSLATION_SITE_RULES: tuple[Callable[[Config], Iterator[Fault]], ...] = (
     source_is_the_nodes,
-    translation_needs_tcx,
     nat_answers_return_through_the_node,
 )

@@ -15,7 +15,7 @@ from ipaddress import ip_interface, ip_network
 from willis.lab.blueprint import Network, Own
 from willis.lab.errors import LabError
 from willis.model.config import Config
-from willis.model.node import Host, Interface
+from willis.model.node import Host
 from willis.model.service import Address, Forwarding, RealServer, VirtualService
 
 FRONT = "eth1"
@@ -46,7 +46,8 @@ def _two_arm(config: Config) -> Config:
     """VIPs move to a second interface; the node keeps its first one beside the hosts."""
     back = config.interfaces[0]
     moves = _moves(config)
-    front = Interface(FRONT if back.name != FRONT else "eth0", tuple(map(_moved_own(moves), back.addresses)))
+    name = FRONT if back.name != FRONT else "eth0"
+    front = replace(back, name=name, addresses=tuple(_moved_own(own, moves) for own in back.addresses))
     vips = {service.vip: _moved(service.vip, moves) for service in config.services}
     services = (
         replace(s, vip=vips[s.vip], source=vips.get(s.source, s.source) if s.source else None)
@@ -121,5 +122,5 @@ def _moved(address: Address, moves: _Moves) -> Address:
     return address
 
 
-def _moved_own(moves: _Moves) -> Callable[[Own], Own]:
-    return lambda own: ip_interface(f"{_moved(own.ip, moves)}/{own.network.prefixlen}")
+def _moved_own(own: Own, moves: _Moves) -> Own:
+    return ip_interface(f"{_moved(own.ip, moves)}/{own.network.prefixlen}")

@@ -294,16 +294,6 @@ def test_the_servers_gateway_is_told_once_a_subnet() -> None:
     assert "let their router send what comes from them to the node" in found[1].remedy
 
 
-@pytest.mark.parametrize("mode", ["nat", "snat"])
-def test_translation_needs_marks_and_so_tcx(mode: str) -> None:
-    xdp = ("addresses: [10.60.0.2/24]", "addresses: [10.60.0.2/24]\n    attach: xdp")
-    found = problems(xdp, (SNAT[0], f"forwarding: {mode}\n    persistence"))
-    assert [line for line in found if line.startswith("error")][0].startswith(
-        f"error {D}.forwarding: Interface eth0, where the VIP is, has attach: xdp"
-    )
-    assert problems(xdp) == []
-
-
 def test_two_protocols_may_share_a_port() -> None:
     udp = "\n    protocol: udp\n    check: {port: 104}\n    forwarding: dr\n    pool: [a]\n"
     assert problems(text=SOUND + "  Udp:\n    vip: 10.60.0.101\n    ports: 104" + udp) == []
