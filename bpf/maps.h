@@ -30,6 +30,7 @@ MAP(server_counts, BPF_MAP_TYPE_PERCPU_ARRAY, MEMBERS, __u32, struct counts);
 MAP(service_counts, BPF_MAP_TYPE_PERCPU_ARRAY, SERVICES, __u32, struct counts);
 MAP(links, BPF_MAP_TYPE_ARRAY, LINKS, __u32, struct link);
 MAP(census, BPF_MAP_TYPE_ARRAY, MEMBERS, __u32, struct census);
+MAP(heartbeat, BPF_MAP_TYPE_ARRAY, 1, __u32, __u64);
 MAP(service_labels, BPF_MAP_TYPE_HASH, SERVICES, __u32, struct service_label);
 MAP(member_labels, BPF_MAP_TYPE_HASH, MEMBERS, __u32, struct member_label);
 

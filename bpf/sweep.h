@@ -124,11 +124,12 @@ static long visit_client(struct bpf_map *map, const struct client_key *key, __u6
 	__u32 slot = *word & 0xffff;
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
 
-	tally->args.clients++;
 	/* Ties to a member that left go too: its slot will be another's. */
 	if (!tie_holds(*word, tally->now) || !member || member->standing == LEAVING ||
 	    member->standing == FREE)
 		bpf_map_delete_elem(&clients, key);
+	else
+		tally->args.clients++;
 	return 0;
 }
 

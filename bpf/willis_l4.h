@@ -146,6 +146,8 @@ struct link {
 	__u8 pad[2];
 };
 
+/* heartbeat: one word, the time in ns at which the daemon was last there; user space only. */
+
 /* service_labels, member_labels: names, read by user space only. */
 struct service_label {
 	char name[NAME];
@@ -176,7 +178,7 @@ struct sweep_args {
 	__u64 syn;                      /* in: time-out in ns of flows not proven alive */
 	struct timeouts others;         /* in: of the other flows, where their service has none */
 	__u64 members;                  /* in: slots to count, from 0 */
-	__u64 flows, clients, expired;  /* out: found, found and ended */
+	__u64 flows, clients, expired;  /* out: found, still tied, found and ended */
 };
 
 #define TABLE_READ 8

@@ -37,6 +37,9 @@ class MemoryEngine:
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         return {}
 
+    def alarms(self) -> tuple[str, ...]:
+        return ()
+
     def refresh(self) -> None:
         """Nothing ages here."""
 

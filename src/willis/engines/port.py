@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from willis.model.config import Config
@@ -39,6 +40,16 @@ class Traffic:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client, or a network of them, that persistence ties to a real server."""
+
+    network: IPv4Network | IPv6Network
+    host: str
+    seconds_left: float
+    """Until the tie ends, if the client stays silent."""
+
+
 class Engine(Protocol):
     """Compile, observe, check, apply: the same verbs for every data plane.
 
@@ -69,6 +80,10 @@ class Engine(Protocol):
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         """Counters by (service, host)."""
+        ...
+
+    def alarms(self) -> tuple[str, ...]:
+        """What somebody should know before it becomes a fault, in sentences."""
         ...
 
     def refresh(self) -> None:

@@ -64,6 +64,9 @@ class AddressesEngine:
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         return {}
 
+    def alarms(self) -> tuple[str, ...]:
+        return ()
+
     def refresh(self) -> None:
         """Nothing ages here."""
 

@@ -16,17 +16,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from willis.engines.ebpf import layout, netlink
+from willis.engines.ebpf import fullness, layout, netlink
 from willis.engines.ebpf.apply import Application
 from willis.engines.ebpf.attach import Hooks
 from willis.engines.ebpf.book import Book
 from willis.engines.ebpf.bpf import close_all
 from willis.engines.ebpf.compile import compile_l4
+from willis.engines.ebpf.entries import FallbackEntry, MemberEntry, ServiceEntry
+from willis.engines.ebpf.heartbeat import Heartbeat
 from willis.engines.ebpf.libbpf import load
-from willis.engines.ebpf.observe import observe
+from willis.engines.ebpf.observe import observe, service_rows
+from willis.engines.ebpf.sessions import Sessions
 from willis.engines.ebpf.upkeep import Upkeep
-from willis.engines.port import EngineError, Traffic
+from willis.engines.port import Client, EngineError, Traffic
 from willis.model.config import Config
+from willis.model.service import Address
 from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change
 
@@ -73,6 +77,7 @@ class EbpfEngine:
             self._hooks = Hooks(self._directory / "hooks", self._loaded.programs, self._loaded.maps["links"])
             self._upkeep = Upkeep(self._loaded, self._book, self._hooks)
             self._hooks.adopt(netlink.links())
+            self._heartbeat = Heartbeat(self._loaded.maps["heartbeat"])
 
     def compile(self, config: Config, status: Status) -> Artefacts:
         return compile_l4(config, status)
@@ -93,11 +98,13 @@ class EbpfEngine:
                     f"Layer 4 cannot be attached to interface {rest}, because this node has none of that "
                     f"name. Correct the name in the document; the node has {', '.join(sorted(present))}."
                 )
-        for kind, limit, what in (
-            ("service", layout.SERVICES, "virtual services"),
-            ("member", layout.MEMBERS - 1, "real servers"),
+        servers = sum(isinstance(entry, MemberEntry | FallbackEntry) for entry in want.values())
+        services = [entry for entry in want.values() if isinstance(entry, ServiceEntry)]
+        for count, limit, what in (
+            (len(services), layout.SERVICES, "virtual services"),
+            (sum(len(entry.ports) for entry in services), layout.PORTS, "ports of virtual services"),
+            (servers, layout.MEMBERS - 1, "real servers"),
         ):
-            count = sum(key.startswith(f"{kind}/") for key in want)
             if count > limit:
                 raise EngineError(
                     f"Layer 4 has room for {limit} {what} and the document has {count}. Remove some."
@@ -116,6 +123,7 @@ class EbpfEngine:
         """Upkeep, to be called about once a second: MACs, time-outs, places that come free."""
         with self._lock, _explained("be refreshed"):
             self._upkeep.refresh()
+            self._heartbeat.beat()
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         """Counters by (service, host), of members that are leaving too."""
@@ -149,6 +157,29 @@ class EbpfEngine:
                 name: ServiceTraffic(*counts.sums(counted[label.number], layout.COUNTS))
                 for name, label in labels.items()
             }
+
+    def alarms(self) -> tuple[str, ...]:
+        """Tables that are nearly full, and for a minute that nobody was here."""
+        with self._lock, _explained("be read"):
+            labels = self._book.services().values()
+            used = (
+                (fullness.FLOWS, self._upkeep.flows),
+                (fullness.CLIENTS, self._upkeep.clients),
+                (fullness.MEMBERS, len(self._book.slots())),
+                (fullness.SERVICES, len(labels)),
+                (fullness.PORTS, sum(map(len, service_rows(self._loaded).values()))),
+            )
+            return (*self._heartbeat.alarms(), *fullness.alarms(used))
+
+    def clients(self, service: str) -> list[Client]:
+        """The clients that persistence ties to a server of the service."""
+        with self._lock, _explained("be read"):
+            return Sessions(self._loaded, self._book, service).listed()
+
+    def forget(self, service: str, client: Address | None = None) -> int:
+        """Ends the tie of one client, or of all; connections stay. Returns how many ended."""
+        with self._lock, _explained("be changed"):
+            return Sessions(self._loaded, self._book, service).forget(client)
 
     def close(self) -> None:
         with self._lock:

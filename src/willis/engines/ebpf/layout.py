@@ -16,7 +16,10 @@ from willis.model.service import Address, Timeouts
 LAYOUT = "v2"
 
 SERVICES = 1024
+PORTS = 16384
 MEMBERS = 16384
+FLOWS = 262144
+CLIENTS = 65536
 LINKS = 65536
 """Interfaces by their index: an array, since XDP asks for every frame."""
 
@@ -45,6 +48,8 @@ LINK = Struct("<6s2x")
 """The interface's own MAC."""
 CENSUS = Struct("<qQqQqq3Q")
 """Active and changes at the start, live and all flows found, half-open likewise, time-outs."""
+HEARTBEAT = Struct("<Q")
+"""When the daemon was last there, in ns."""
 SERVICE_LABEL = Struct("<64sI")
 """Name, whether it is leaving."""
 MEMBER_LABEL = Struct("<64s16s16sII")
@@ -70,6 +75,7 @@ VALUES = {
     "service_counts": (INDEX, COUNTS),
     "links": (INDEX, LINK),
     "census": (INDEX, CENSUS),
+    "heartbeat": (INDEX, HEARTBEAT),
     "service_labels": (INDEX, SERVICE_LABEL),
     "member_labels": (INDEX, MEMBER_LABEL),
 }

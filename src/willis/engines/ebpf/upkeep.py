@@ -34,6 +34,9 @@ class Upkeep:
         self._book = book
         self._hooks = hooks
         self._next_sweep = 0.0
+        self.flows = 0
+        """How many the last sweep left."""
+        self.clients = 0
 
     def refresh(self) -> None:
         """One round of everything."""
@@ -79,7 +82,9 @@ class Upkeep:
         top = max(slots, default=0) + 1
         others = layout.TIMEOUTS.unpack(layout.pack_timeouts(Timeouts()))
         context = layout.SWEEP_ARGS.pack(_SYN_NS, *others, top, 0, 0, 0)
-        bpf.run_syscall(self._loaded.programs["willis_sweep"], context)
+        _, answer = bpf.run_syscall(self._loaded.programs["willis_sweep"], context)
+        *_, found, self.clients, expired = layout.SWEEP_ARGS.unpack(answer)
+        self.flows = found - expired
         ended = time.monotonic()
         self._next_sweep = ended + _SWEEP_SHARE * (ended - began)
 

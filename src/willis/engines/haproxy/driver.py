@@ -119,6 +119,9 @@ class HaproxyEngine:
         readings = {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
         return self._ledger.add({pid: counters for pid, counters in readings.items() if counters})
 
+    def alarms(self) -> tuple[str, ...]:
+        return ()
+
     def refresh(self) -> None:
         """Keep HAProxy's log from growing without end."""
         self._process.trim_log()

@@ -12,7 +12,7 @@ from willis.engines.ebpf import layout
 
 SIZES = {
     "SERVICE_KEY": 20, "SERVICE": 40, "MEMBER": 28, "LOAD": 24, "FLOW_KEY": 40, "FLOW": 16,
-    "CLIENT_KEY": 20, "CLIENT": 8, "COUNTS": 40, "LINK": 8, "CENSUS": 72,
+    "CLIENT_KEY": 20, "CLIENT": 8, "COUNTS": 40, "LINK": 8, "HEARTBEAT": 8, "CENSUS": 72,
     "SERVICE_LABEL": 68, "MEMBER_LABEL": 104, "SWEEP_ARGS": 64, "TIMEOUTS": 24, "TABLE_ARGS": 72,
 }  # fmt: skip
 
