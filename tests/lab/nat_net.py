@@ -4,16 +4,19 @@
                               VIP 10.78.1.200                              s1 also 10.78.9.11, routed
 
 Everything also has fd78:: addresses; the servers' way out is the node. The layer-4
-program is not here: a table of the test's own marks packets as it would, by a hash of
-the client's address and port. The servers listen on two ports.
+program is not here: a table of the test's own marks packets as it would, by the
+client's port. The servers listen on two ports.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -61,6 +64,7 @@ class NatNet:
     def __init__(self, directory: Path) -> None:
         self._spaces: list[Namespace] = []
         self._processes: list[subprocess.Popen[str]] = []
+        self._marked: set[str] = set()
         try:
             self._build()
             self.nft: Any = self.node.call(NftEngine)
@@ -127,20 +131,28 @@ class NatNet:
         return dict(self.node.call(self.nft.observe))
 
     def mark(self, config: Config) -> None:
-        """Mark every service's packets as the layer-4 program would."""
-        lines = ["add table inet chosen", "delete table inet chosen", "add table inet chosen"]
+        """Mark the packets to each VIP as the layer-4 program would, by a bit of the client's port.
+
+        Only elements change. A rule that is replaced together with a set of its own misses
+        a packet now and then.
+        """
+        lines = ["add table inet chosen"]
         lines += ["add chain inet chosen c { type filter hook prerouting priority raw; }"]
         known = marks(config)
         for service in config.services:
-            chosen = [known[service.name, rs.address, rs.port] for rs in service.pool]
-            family = "ip6" if service.vip.version == 6 else "ip"
-            packets = f"{family} daddr {service.vip} {service.protocol} dport {service.ports[0]}"
-            key = f"{family} saddr . {service.protocol} sport"
-            choices = ", ".join(f"{i} : {mark}" for i, mark in enumerate(chosen))
-            lines.append(
-                f"add rule inet chosen c {packets} meta mark set "
-                f"jhash {key} mod {len(chosen)} seed 1 map {{ {choices} }}"
-            )
+            family, protocol = "ip6" if service.vip.version == 6 else "ip", service.protocol
+            which = f"{family}{protocol}"
+            lines.append(f"add map inet chosen {which} {{ type inet_service : mark; }}")
+            if which in self._marked:
+                lines.append(f"delete element inet chosen {which} {{ 0, 2 }}")
+            else:
+                packets = f"{family} daddr {service.vip} {protocol} dport {PORT}"
+                lines.append(
+                    f"add rule inet chosen c {packets} meta mark set {protocol} sport & 2 map @{which}"
+                )
+            self._marked.add(which)
+            choices = [known[service.name, rs.address, rs.port] for rs in service.pool]
+            lines.append(f"add element inet chosen {which} {{ 0 : {choices[0]}, 2 : {choices[-1]} }}")
         self.node.do("nft", "-f", "-", text="\n".join(lines) + "\n")
 
     def serve(self, config: Config, status: Status | None = None) -> None:
@@ -155,12 +167,63 @@ class NatNet:
     def datagram(self, vip: str = VIP, sender: Any = None) -> str:
         return str(self.client.call(_datagram, vip, sender))
 
+    def sender(self, family: socket.AddressFamily) -> socket.socket:
+        """A socket of the client's for datagrams from one port."""
+        wire = self.client.call(socket.socket, family, socket.SOCK_DGRAM)
+        assert isinstance(wire, socket.socket)
+        return wire
+
+    def kill_amid_apply(self, config: Config, after: float) -> None:
+        """Have a process of its own apply, and kill it and its children after some seconds."""
+        process = subprocess.Popen(
+            ["nsenter", f"--net={self.node.path}", sys.executable, "-c", _APPLY],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pickle.dump(config, process.stdin)
+        process.stdin.flush()
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(after)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    def seconds_left(self, port: int) -> int:
+        """How long conntrack remembers the connection from that port of the client."""
+        table = self.node.call(Path("/proc/thread-self/net/nf_conntrack").read_text)
+        (line,) = [line for line in table.splitlines() if f" sport={port} " in line]
+        return int(line.split()[4])
+
     def close(self) -> None:
         for process in self._processes:
             process.kill()
             process.wait()
         for space in self._spaces:
             space.close()
+
+
+class Load:
+    """A client that talks through the VIP as long as the context lasts."""
+
+    def __init__(self, net: NatNet) -> None:
+        script = str(Path(__file__).with_name("nat_client.py"))
+        self._process = net.client.start(sys.executable, script, VIP, str(PORT), stdin=subprocess.PIPE)
+        self.short = self.long = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Load:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        said, _ = self._process.communicate(timeout=200)
+        *self.failures, numbers = said.splitlines()
+        self.short, self.long, failed = map(int, numbers.split())
+        assert failed == len(self.failures)
 
 
 @contextmanager
@@ -214,6 +277,16 @@ def _pass(engine: Engine, config: Config, status: Status) -> int:
     if changes:
         engine.apply(changes)
     return len(changes)
+
+
+_APPLY = """
+import pickle, sys
+from tests.lab.nat_net import _pass, up
+from willis.engines.nft.driver import NftEngine
+config = pickle.load(sys.stdin.buffer)
+print("ready", flush=True)
+_pass(NftEngine(), config, up(config))
+"""
 
 
 def _connect(vip: str) -> socket.socket:
