@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import engine
+from bench.engine import Policy
 from bench.kernel import Hook, Plan, Programs
 from bench.topology import (
+    BACK,
     BACK_MAC,
     FRONT_MAC,
     PORT,
@@ -29,7 +31,7 @@ from bench.topology import (
     server_address,
     sysctl,
 )
-from willis.model.service import SourcePersistence
+from willis.model.service import Forwarding, SourcePersistence
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way through the balancer. ``target``: most that it may cost, in plain IP forwarding."""
+    """One way through the balancer."""
 
     name: str
     hook: Hook
@@ -53,6 +55,9 @@ class Case:
     dmac: str = FRONT_MAC
     sink: str = "s0"
     target: float | None = None
+    """Most that it may cost, in the cost of ``beside``."""
+    beside: str = "plain IP forwarding"
+    """The name of the case that the target is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +161,93 @@ table netdev willis_bench {{
 persistence, a hash for the rest, counters. A map that misses ends its rule, so the next one tries."""
 
 
+_TRACKED = """
+table ip willis_bench {
+  chain tracked { type filter hook forward priority filter; policy accept; ct state invalid drop; }
+}
+"""
+"""The least that makes the kernel track connections."""
+
+_NFT_NAT = f"""
+table ip willis_bench {{
+  map clients {{ type ipv4_addr : mark; size 65536; flags dynamic, timeout; timeout 5m; }}
+  map servers {{ type mark : ipv4_addr;
+                 elements = {{ {", ".join(f"{i + 1} : {server_address(i)}" for i in range(3))} }}; }}
+  counter to1 {{ }}
+  counter to2 {{ }}
+  counter to3 {{ }}
+  counter from1 {{ }}
+  counter from2 {{ }}
+  counter from3 {{ }}
+  chain service {{
+    type filter hook prerouting priority mangle; policy accept;
+    ip daddr {VIP} udp dport {PORT} jump count
+  }}
+  chain count {{
+    ct state new jump choose
+    counter name ct mark map {{ 1 : "to1", 2 : "to2", 3 : "to3" }}
+  }}
+  chain choose {{
+    meta mark set ip saddr map @clients
+    meta mark 0 meta mark set jhash ip saddr . udp sport mod 3 map {{ 0 : 1, 1 : 2, 2 : 3 }}
+    update @clients {{ ip saddr : meta mark }}
+    ct mark set meta mark
+  }}
+  chain to_server {{
+    type nat hook prerouting priority dstnat; policy accept;
+    dnat to ct mark map @servers
+  }}
+  chain replied {{
+    type filter hook forward priority filter; policy accept;
+    ct direction reply counter name ct mark map {{ 1 : "from1", 2 : "from2", 3 : "from3" }}
+  }}
+}}
+"""
+"""NAT in nftables alone: conntrack remembers connections, a new one follows its client's persistence or
+else a hash, and every packet counts for its server in either direction, as in the engines."""
+
+_NFT_SNAT = f"""
+{_NFT_NAT}
+table ip willis_bench {{
+  chain from_node {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ct mark 1-3 snat to {BACK.partition("/")[0]}
+  }}
+}}
+"""
+
+
 def _nftables(ground: Ground) -> None:
     with inside(ground.bed.balancer):
         run(["nft", "-f", "-"], _NFT)
 
 
-def _engine(
-    hook: Hook, persistence: SourcePersistence | None = None, servers: int = 3
-) -> Callable[[Ground], None]:
+def _routed(rules: str) -> Callable[[Ground], None]:
+    """Plain forwarding with these rules."""
+
     def build(ground: Ground) -> None:
-        site = engine.site(hook, persistence, servers)
+        _forward(ground)
+        with inside(ground.bed.balancer):
+            run(["nft", "-f", "-"], rules)
+
+    return build
+
+
+def _engine(hook: Hook, policy: Policy) -> Callable[[Ground], None]:
+    def build(ground: Ground) -> None:
+        site = engine.site(hook, policy)
         ground.stack.enter_context(engine.running(site, ground.bed.balancer, ground.bpffs))
 
     return build
 
 
 _KEPT = SourcePersistence(timeout_s=300)
+
+
+def _translated(forwarding: Forwarding) -> Callable[[Ground], None]:
+    return _engine(Hook.TC, Policy(persistence=_KEPT, forwarding=forwarding))
+
+
 XDP_ALONE = Case("generator, XDP drop", Hook.XDP, _nothing, sink="b0")
 SKB_ALONE = Case("generator, skb + tc drop", Hook.TC, _nothing, sink="b0")
 FORWARDING = Case("plain IP forwarding", Hook.TC, _forward)
@@ -179,13 +255,30 @@ CASES = (
     XDP_ALONE,
     SKB_ALONE,
     Case("XDP bare redirect", Hook.XDP, _redirect(Hook.XDP)),
-    Case("Willis DR, XDP", Hook.XDP, _engine(Hook.XDP), target=0.33),
-    Case("Willis DR, XDP, persistence", Hook.XDP, _engine(Hook.XDP, _KEPT)),
-    Case("Willis DR, XDP, 64 servers", Hook.XDP, _engine(Hook.XDP, servers=engine.MOST_SERVERS)),
+    Case("Willis DR, XDP", Hook.XDP, _engine(Hook.XDP, Policy()), target=0.33),
+    Case("Willis DR, XDP, persistence", Hook.XDP, _engine(Hook.XDP, Policy(persistence=_KEPT))),
+    Case("Willis DR, XDP, 64 servers", Hook.XDP, _engine(Hook.XDP, Policy(servers=engine.MOST_SERVERS))),
     Case("tc bare redirect", Hook.TC, _redirect(Hook.TC)),
-    Case("Willis DR, tcx", Hook.TC, _engine(Hook.TC), target=0.80),
-    Case("Willis DR, tcx, persistence", Hook.TC, _engine(Hook.TC, _KEPT)),
+    Case("Willis DR, tcx", Hook.TC, _engine(Hook.TC, Policy()), target=0.80),
+    Case("Willis DR, tcx, persistence", Hook.TC, _engine(Hook.TC, Policy(persistence=_KEPT))),
     FORWARDING,
     Case("plain bridge", Hook.TC, _bridge, dmac=SINK_MAC),
     Case("nftables DR, persistence", Hook.TC, _nftables),
+    Case("IP forwarding, conntrack", Hook.TC, _routed(_TRACKED)),
+    Case("nftables NAT, persistence", Hook.TC, _routed(_NFT_NAT)),
+    Case(
+        "Willis NAT, persistence",
+        Hook.TC,
+        _translated(Forwarding.NAT),
+        target=0.90,
+        beside="nftables NAT, persistence",
+    ),
+    Case("nftables SNAT, persistence", Hook.TC, _routed(_NFT_SNAT)),
+    Case(
+        "Willis SNAT, persistence",
+        Hook.TC,
+        _translated(Forwarding.SNAT),
+        target=0.90,
+        beside="nftables SNAT, persistence",
+    ),
 )

@@ -1,9 +1,11 @@
-"""The engine under test, filled the public way: a Config of ours through compile, diff and apply."""
+"""The engines under test, filled the public way: a Config of ours through compile, diff and apply."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from willis.engines import ebpf
 from willis.engines.ebpf.bpf import close_all
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.engines.ebpf.layout import LAYOUT
-from willis.engines.ebpf.libbpf import load
+from willis.engines.ebpf.libbpf import Loaded, load
+from willis.engines.kernel.driver import KernelEngine
+from willis.engines.nft.driver import NftEngine
+from willis.engines.port import Engine
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
@@ -26,10 +31,26 @@ MOST_SERVERS = 64
 _OBJECT = Path(ebpf.__file__).with_name("willis_l4.o")
 
 
-def site(hook: Hook, persistence: Persistence | None = None, servers: int = 3) -> Config:
-    """One address, TCP and UDP, Maglev, ``servers`` (1 to 64) real servers of equal weight."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the services of a site do with a packet."""
+
+    scheduler: Scheduler = Scheduler.MH
+    servers: int = 3
+    """1 to 64, of equal weight."""
+    persistence: Persistence | None = None
+    forwarding: Forwarding = Forwarding.DR
+
+
+def up(config: Config) -> Status:
+    """Every real server passes its checks."""
+    return Status(health={target: Health(Verdict.UP) for target in targets(config)})
+
+
+def site(hook: Hook, policy: Policy) -> Config:
+    """One address, TCP and UDP."""
     attach = Attach.XDP if hook is Hook.XDP else Attach.TCX
-    pool = tuple(RealServer(f"s{i}", ip_address(server_address(i))) for i in range(servers))
+    pool = tuple(RealServer(f"s{i}", ip_address(server_address(i))) for i in range(policy.servers))
     return Config(
         site="bench",
         interfaces=(
@@ -42,12 +63,12 @@ def site(hook: Hook, persistence: Persistence | None = None, servers: int = 3) -
                 name=f"bench-{protocol}",
                 vip=ip_address(VIP),
                 ports=(PORT,),
-                forwarding=Forwarding.DR,
+                forwarding=policy.forwarding,
                 check=Check(),
                 pool=pool,
                 protocol=protocol,
-                scheduler=Scheduler.MH,
-                persistence=persistence,
+                scheduler=policy.scheduler,
+                persistence=policy.persistence,
             )
             for protocol in Protocol
         ),
@@ -56,23 +77,27 @@ def site(hook: Hook, persistence: Persistence | None = None, servers: int = 3) -
 
 @contextmanager
 def running(config: Config, namespace: int, bpffs: Path) -> Iterator[Path]:
-    """The engine in ``namespace`` with ``config`` applied and every real server up: its pins' folder."""
-    status = Status(health={target: Health(Verdict.UP) for target in targets(config)})
-    with pin_folder(bpffs) as pins, inside(namespace):
-        engine = EbpfEngine(pins)
-        try:
-            engine.apply(diff(engine.name, engine.observe(), engine.compile(config, status)))
-            yield pins
-        finally:
-            engine.close()
+    """Layer 4 in ``namespace`` with ``config`` applied and every real server up: the folder of its pins.
+
+    What no service needs (translation, the kernel's settings for it) changes nothing.
+    """
+    with ExitStack() as stack:
+        pins = stack.enter_context(pin_folder(bpffs))
+        ledger = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="willis-bench-")))
+        stack.enter_context(inside(namespace))
+        engines: tuple[Engine, ...] = (KernelEngine(ledger), NftEngine(), EbpfEngine(pins))
+        for engine in engines:
+            stack.callback(engine.close)
+            engine.apply(diff(engine.name, engine.observe(), engine.compile(config, up(config))))
+        yield pins
 
 
 @contextmanager
-def program(pins: Path, hook: Hook) -> Iterator[int]:
-    """Another copy of the running engine's program, over the same maps: its descriptor."""
+def copy(pins: Path) -> Iterator[Loaded]:
+    """Another copy of the running engine's programs, over the same maps."""
     loaded = load(_OBJECT.read_bytes(), pins / LAYOUT)
     try:
-        yield loaded.programs[f"willis_{hook.value}"]
+        yield loaded
     finally:
         close_all(loaded.programs.values())
         close_all(each.fd for each in loaded.maps.values())

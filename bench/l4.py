@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import os
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from bench import chain, program
 from bench.kernel import Hook, build
-from bench.topology import Unable, private_bpffs
+from bench.topology import Unable, need, private_bpffs
 
 _TOOLS = ("clang", "ip", "bridge", "ethtool", "nft")
 
@@ -44,7 +43,7 @@ class Results:
     """What was measured, by case and round."""
 
     chain: dict[chain.Case, list[chain.Sample]] = field(default_factory=dict)
-    program: dict[tuple[Hook, program.Packet], list[tuple[float, ...]]] = field(default_factory=dict)
+    program: dict[tuple[Hook, program.Probe], list[tuple[float, ...]]] = field(default_factory=dict)
 
 
 def measure(effort: Effort, tell: Callable[[str], None]) -> Results:
@@ -71,19 +70,13 @@ def _round(effort: Effort, programs: bytes, bpffs: Path, results: Results) -> No
         one = chain.sample(case, programs, bpffs, effort.warm_up, effort.frames, effort.tries)
         results.chain.setdefault(case, []).append(one)
     for hook in Hook:
-        for packet, costs in program.sample(hook, programs, bpffs, effort.runs, effort.tries).items():
-            results.program.setdefault((hook, packet), []).append(costs)
+        for probe, costs in program.sample(hook, programs, bpffs, effort.runs, effort.tries).items():
+            results.program.setdefault((hook, probe), []).append(costs)
 
 
 def _need() -> None:
     """Raise Unable unless everything is there that can be seen beforehand."""
-    if os.geteuid():
-        raise Unable("The bench makes network namespaces and loads eBPF programs; run it as root.")
-    missing = [tool for tool in _TOOLS if not shutil.which(tool)]
-    if missing:
-        raise Unable(
-            f"The bench needs {', '.join(missing)}; install with apt-get install the packages of them."
-        )
+    need(*_TOOLS)
     if "CONFIG_IRQ_TIME_ACCOUNTING=y" in _kernel_config():
         raise Unable(
             "This kernel accounts interrupts apart (CONFIG_IRQ_TIME_ACCOUNTING), so the CPU time of a thread"

@@ -7,15 +7,17 @@ loaded program. The same wrapper around an empty program is the anchor.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from bench import engine
+from bench.engine import Policy
 from bench.kernel import FRAME_BYTES, Hook, Plan, Programs
 from bench.topology import CLIENTS, FRONT_MAC, GENERATOR_MAC, PORT, SINK_MAC, VIP, Unable, bed, index, inside
+from willis.model.service import Scheduler, SourcePersistence
 
 _SYN, _ACK = 0x02, 0x10
 _MANY = 0xFFFFFF
@@ -23,46 +25,78 @@ _MANY = 0xFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
-    """What the program is given again and again."""
+class Probe:
+    """What the program is given again and again, and under which policy."""
 
     name: str
     flags: int | None
     """TCP flags; None for UDP."""
     sources: int = 0
+    policy: Policy = Policy()
+    target: float | None = None
+    """Most that it may cost, in the cost of ``ESTABLISHED``."""
 
 
-EMPTY = Packet("empty program", None)
-PACKETS = (
-    Packet("TCP, established", _ACK),
-    Packet("UDP, known flow", None),
-    Packet("TCP SYN, a new flow each", _SYN, _MANY),
+_UNCHANGED = 1.05
+"""What policy may add to a packet of an established connection: nothing, but for noise."""
+EMPTY = Probe("empty program", None)
+ESTABLISHED = Probe("TCP, established", _ACK)
+PROBES = (
+    ESTABLISHED,
+    Probe("  wlc", _ACK, policy=Policy(Scheduler.WLC), target=_UNCHANGED),
+    Probe("  persistence", _ACK, policy=Policy(persistence=SourcePersistence()), target=_UNCHANGED),
+    Probe("  64 servers", _ACK, policy=Policy(servers=64), target=_UNCHANGED),
+    Probe("UDP, known flow", None),
+    *(
+        Probe(
+            f"TCP SYN, a new flow each, {scheduler}, {servers} servers",
+            _SYN,
+            _MANY,
+            Policy(scheduler, servers),
+        )
+        for scheduler in (Scheduler.MH, Scheduler.WLC)
+        for servers in (3, 10, 64)
+    ),
 )
 
 
 def sample(
     hook: Hook, programs: bytes, bpffs: Path, runs: int, tries: int
-) -> Mapping[Packet, tuple[float, ...]]:
-    """ns a packet over ``tries`` times ``runs`` of each packet, on a freshly loaded engine."""
+) -> Mapping[Probe, tuple[float, ...]]:
+    """ns a packet over ``tries`` times ``runs`` of each probe; a freshly loaded engine for each policy."""
     with ExitStack() as stack:
-        namespace = stack.enter_context(bed(3)).balancer
-        pins = stack.enter_context(engine.running(engine.site(hook), namespace, bpffs))
+        namespace = stack.enter_context(bed(engine.MOST_SERVERS)).balancer
         wrapper = stack.enter_context(Programs.load(programs, bpffs))
         front = index(namespace, "b0")
-        stack.enter_context(inside(namespace))
 
-        def timed(packet: Packet) -> tuple[float, ...]:
-            wrapper.plan(Plan(FRONT_MAC, front, packet.sources))
-            frame = _frame(packet.flags)
-            return tuple(wrapper.repeat(hook, frame, front, runs)[0] for _ in range(tries))
+        def timed(probe: Probe) -> tuple[float, ...]:
+            wrapper.plan(Plan(FRONT_MAC, front, probe.sources))
+            frame = _frame(probe.flags)
+            with inside(namespace):
+                return tuple(wrapper.repeat(hook, frame, front, runs)[0] for _ in range(tries))
 
         wrapper.aim(hook, None)
         costs = {EMPTY: timed(EMPTY)}
-        wrapper.aim(hook, stack.enter_context(engine.program(pins, hook)))
+        for policy in dict.fromkeys(probe.policy for probe in PROBES):
+            with _aimed(wrapper, hook, policy, namespace, bpffs):
+                costs |= {probe: timed(probe) for probe in PROBES if probe.policy == policy}
+        return {probe: costs[probe] for probe in (EMPTY, *PROBES)}
+
+
+@contextmanager
+def _aimed(wrapper: Programs, hook: Hook, policy: Policy, namespace: int, bpffs: Path) -> Iterator[None]:
+    """The wrapper calls an engine that has this policy and knows the flows of the first client."""
+    with (
+        engine.running(engine.site(hook, policy), namespace, bpffs) as pins,
+        engine.copy(pins) as loaded,
+        inside(namespace),
+    ):
+        wrapper.aim(hook, loaded.programs[f"willis_{hook.value}"])
+        front = index(namespace, "b0")
         wrapper.plan(Plan(FRONT_MAC, front))
         for flags in (_SYN, _ACK, None):
             _sent(wrapper, hook, front, flags)
-        return costs | {packet: timed(packet) for packet in PACKETS}
+        yield
 
 
 def _sent(wrapper: Programs, hook: Hook, front: int, flags: int | None) -> None:

@@ -2,7 +2,7 @@
 
 A chain's own cost is its time less that of the generator with the same kind of sink. Its ratio is
 that over plain IP forwarding's own cost in the same round: the median of the rounds, with the least
-and the greatest as spread.
+and the greatest as spread. What a target is about is compared in the same way.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from rich.table import Table
 from bench.chain import FORWARDING, SKB_ALONE, XDP_ALONE, Case, Sample
 from bench.kernel import Hook
 from bench.l4 import Results
-from bench.program import EMPTY, Packet
+from bench.program import EMPTY, ESTABLISHED, Probe
 
 
 @dataclass(frozen=True, slots=True)
 class ChainRow:
-    """ns a frame; ``ratio`` and its spread in plain IP forwarding; ``arrived`` in per cent."""
+    """ns a frame; ``ratio`` and its spread in plain IP forwarding; ``arrived`` in per cent.
+
+    ``compared``: the own cost in that of ``beside``, which ``target`` limits.
+    """
 
     path: str
     min: float
@@ -34,12 +37,17 @@ class ChainRow:
     ratio_least: float
     ratio_most: float
     arrived: float
+    beside: str
+    compared: float
     target: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramRow:
-    """ns a packet, the wrapper included, over the best of each round; ``own`` is less the empty program."""
+    """ns a packet, the wrapper included, over the best of each round; ``own`` is less the empty program.
+
+    ``compared``: the own cost in that of ``beside``, the established packet, where there is a target.
+    """
 
     hook: str
     packet: str
@@ -47,6 +55,9 @@ class ProgramRow:
     median: float
     max: float
     own: float
+    beside: str
+    compared: float | None
+    target: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ def report(results: Results) -> Report:
     return Report(
         rounds=len(results.chain[FORWARDING]),
         chain=tuple(_chain_row(case, results) for case in results.chain),
-        program=tuple(_program_row(hook, packet, results) for hook, packet in results.program),
+        program=tuple(_program_row(hook, probe, results) for hook, probe in results.program),
     )
 
 
@@ -78,20 +89,16 @@ def table(figures: Report) -> Group:
         f"The program alone, {rounds}: ns a packet by BPF_PROG_RUN, best of each round",
         _program_table(figures.program),
         "own: min less that of the empty program\n",
-        *_verdicts(figures.chain),
+        *_verdicts(figures),
     )
 
 
 def _chain_row(case: Case, results: Results) -> ChainRow:
     samples = results.chain[case]
     costs = [cost for sample in samples for cost in sample.tries]
-    base = results.chain[XDP_ALONE if case.hook is Hook.XDP else SKB_ALONE]
-    alone, forwarding = results.chain[SKB_ALONE], results.chain[FORWARDING]
-
-    ratios = [
-        _own([ours], [generator]) / _own([theirs], [other])
-        for ours, generator, theirs, other in zip(samples, base, forwarding, alone, strict=True)
-    ]
+    base = results.chain[_base(case)]
+    ratios = _ratios(case, FORWARDING, results)
+    beside = next(other for other in results.chain if other.name == case.beside)
     return ChainRow(
         path=case.name,
         min=min(costs),
@@ -102,8 +109,25 @@ def _chain_row(case: Case, results: Results) -> ChainRow:
         ratio_least=min(ratios),
         ratio_most=max(ratios),
         arrived=100 * sum(s.arrived for s in samples) / sum(s.sent for s in samples),
+        beside=case.beside,
+        compared=median(_ratios(case, beside, results)),
         target=case.target,
     )
+
+
+def _ratios(case: Case, other: Case, results: Results) -> list[float]:
+    """The own cost of ``case`` in that of ``other``, round by round."""
+
+    def owns(case: Case) -> list[float]:
+        pairs = zip(results.chain[case], results.chain[_base(case)], strict=True)
+        return [_own([sample], [generator]) for sample, generator in pairs]
+
+    return [ours / theirs for ours, theirs in zip(owns(case), owns(other), strict=True)]
+
+
+def _base(case: Case) -> Case:
+    """The generator alone, with the same kind of sink."""
+    return XDP_ALONE if case.hook is Hook.XDP else SKB_ALONE
 
 
 def _own(samples: Sequence[Sample], base: Sequence[Sample]) -> float:
@@ -114,16 +138,22 @@ def _least(samples: Iterable[Sample]) -> float:
     return min(min(sample.tries) for sample in samples)
 
 
-def _program_row(hook: Hook, packet: Packet, results: Results) -> ProgramRow:
-    best = [min(tries) for tries in results.program[hook, packet]]
-    empty = min(min(tries) for tries in results.program[hook, EMPTY])
+def _program_row(hook: Hook, probe: Probe, results: Results) -> ProgramRow:
+    def best_of(probe: Probe) -> list[float]:
+        return [min(tries) for tries in results.program[hook, probe]]
+
+    best, empty, known = best_of(probe), best_of(EMPTY), best_of(ESTABLISHED)
+    ratios = [(ours - e) / (theirs - e) for ours, theirs, e in zip(best, known, empty, strict=True)]
     return ProgramRow(
         hook=hook.value,
-        packet=packet.name,
+        packet=probe.name,
         min=min(best),
         median=median(best),
         max=max(best),
-        own=min(best) - empty,
+        own=min(best) - min(empty),
+        beside=ESTABLISHED.name,
+        compared=median(ratios) if probe.target else None,
+        target=probe.target,
     )
 
 
@@ -152,8 +182,11 @@ def _table(words: Iterable[str], numbers: Iterable[str]) -> Table:
     return shown
 
 
-def _verdicts(rows: Iterable[ChainRow]) -> Iterator[str]:
-    for row in rows:
-        if row.target is not None:
-            met = "met" if row.ratio <= row.target else "missed"
-            yield f"{row.path}: {row.ratio:.2f} x plain IP forwarding, target {row.target:.2f}: {met}"
+def _verdicts(figures: Report) -> Iterator[str]:
+    named = [(row.path, row) for row in figures.chain]
+    rows: list[tuple[str, ChainRow | ProgramRow]] = [*named]
+    rows += [(f"{row.hook}, {row.beside}, {row.packet.strip()}", row) for row in figures.program]
+    for name, row in rows:
+        if row.target is not None and row.compared is not None:
+            met = "met" if row.compared <= row.target else "missed"
+            yield f"{name}: {row.compared:.2f} x {row.beside}, target {row.target:.2f}: {met}"

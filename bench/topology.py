@@ -94,6 +94,17 @@ def bed(servers: int) -> Iterator[Bed]:
         yield made
 
 
+def need(*tools: str) -> None:
+    """Raise Unable unless this is root and has these tools."""
+    if os.geteuid():
+        raise Unable("The bench makes network namespaces and loads eBPF programs; run it as root.")
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    if missing:
+        raise Unable(
+            f"The bench needs {', '.join(missing)}; install with apt-get install the packages of them."
+        )
+
+
 def run(argv: Sequence[str], text: str = "") -> None:
     """Run a tool with ``text`` as its input; Unable with its own words if it fails."""
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=60)
