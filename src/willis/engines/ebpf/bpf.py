@@ -13,6 +13,7 @@ import mmap
 import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct, pack, unpack_from
@@ -165,6 +166,29 @@ class Map:
 
     def close(self) -> None:
         os.close(self.fd)
+
+
+@dataclass(frozen=True, slots=True)
+class MapInfo:
+    """What a map is made of: the kernel's numbers for its type and flags, sizes in bytes."""
+
+    type: int
+    key: int
+    value: int
+    entries: int
+    flags: int
+
+    def grows_into(self, other: MapInfo) -> bool:
+        """Whether the other is the same but for values that may be longer."""
+        return self.value <= other.value and replace(self, value=other.value) == other
+
+
+def map_info(fd: int) -> MapInfo:
+    info = ctypes.create_string_buffer(24)
+    call(Command.OBJ_GET_INFO_BY_FD, pack("<IIQ", fd, len(info), _address(info)))
+    # struct bpf_map_info: type, id, key, value, entries, flags
+    kind, _, key, value, entries, flags = unpack_from("<6I", info)
+    return MapInfo(kind, key, value, entries, flags)
 
 
 def possible_cpus() -> int:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from willis.engines.ebpf import fullness, layout, netlink
+from willis.engines.ebpf import fullness, layout, migrate, netlink
 from willis.engines.ebpf.apply import Application
 from willis.engines.ebpf.attach import Hooks
 from willis.engines.ebpf.book import Book
@@ -61,7 +61,7 @@ class EbpfEngine:
     name = "ebpf"
 
     def __init__(self, pin_dir: Path = PIN_DIR, object_path: Path | None = None) -> None:
-        """Loads the program; starts or adopts.
+        """Loads the program; starts, adopts, or takes over from another layout.
 
         Raises:
             EngineError: the object, libbpf, the bpffs or a capability is missing.
@@ -72,11 +72,17 @@ class EbpfEngine:
         with _explained("start"):
             _require_bpffs(pin_dir)
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._loaded = load(image, self._directory)
+            older = migrate.find(pin_dir)
+            sharing = None if older is None else migrate.sharing(older, self._directory)
+            self._loaded = load(image, self._directory, sharing)
             self._book = Book(self._loaded.maps)
             self._hooks = Hooks(self._directory / "hooks", self._loaded.programs, self._loaded.maps["links"])
             self._upkeep = Upkeep(self._loaded, self._book, self._hooks)
+            if older is not None:
+                migrate.take_over(older, self._directory, self._loaded.maps)
             self._hooks.adopt(netlink.links())
+            if older is not None:
+                migrate.remove(older)
             self._heartbeat = Heartbeat(self._loaded.maps["heartbeat"])
 
     def compile(self, config: Config, status: Status) -> Artefacts:

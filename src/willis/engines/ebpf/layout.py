@@ -3,6 +3,8 @@
 Every layout is little-endian with explicit padding, as the compiler lays it out.
 ``LAYOUT`` names the directory that the maps are pinned in: it rises whenever
 a key or a value changes, so pinned maps are never misread by another version.
+Values only grow, at their end, and nought there means "as before": then
+``migrate`` can take over what an earlier layout left.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from willis.engines.ebpf.bpf import Map, possible_cpus
+from willis.engines.ebpf.bpf import Map, MapInfo, possible_cpus
 from willis.engines.ebpf.layout import VALUES
 from willis.engines.port import EngineError
 
@@ -30,8 +30,12 @@ class Loaded:
     programs: dict[str, int]
 
 
-def load(image: bytes, pin_dir: Path) -> Loaded:
+def load(
+    image: bytes, pin_dir: Path, prepare: Callable[[Mapping[str, MapInfo]], None] | None = None
+) -> Loaded:
     """Loads the object with all maps pinned in ``pin_dir``, taking those that are there.
+
+    ``prepare`` is told what maps the object wants, before they are looked for.
 
     Raises EngineError with libbpf's own last words when the kernel refuses.
     """
@@ -45,6 +49,8 @@ def load(image: bytes, pin_dir: Path) -> Loaded:
     try:
         for each in _walk(library.bpf_object__next_map, handle):
             library.bpf_map__set_pin_path(each, bytes(pin_dir / _name(library.bpf_map__name(each))))
+        if prepare is not None:
+            prepare(_wanted(library, handle))
         if library.bpf_object__load(handle) < 0:
             raise EngineError(_refusal("load", messages))
         return Loaded(_maps(library, handle), _programs(library, handle))
@@ -67,6 +73,7 @@ def _library() -> ctypes.CDLL:
         getattr(library, name).restype = ctypes.c_char_p
         getattr(library, name).argtypes = [ctypes.c_void_p]
     for name in ("bpf_map__fd", "bpf_map__type", "bpf_map__key_size", "bpf_map__value_size",
+                 "bpf_map__max_entries", "bpf_map__map_flags",
                  "bpf_program__fd", "bpf_object__load", "bpf_object__close"):  # fmt: skip
         getattr(library, name).argtypes = [ctypes.c_void_p]
     library.bpf_object__open_mem.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p]
@@ -109,6 +116,19 @@ def _walk(following: ctypes._NamedFuncPointer, handle: int) -> Iterator[int]:
 
 def _name(raw: bytes) -> str:
     return raw.decode("ascii")
+
+
+def _wanted(library: ctypes.CDLL, handle: int) -> dict[str, MapInfo]:
+    return {
+        _name(library.bpf_map__name(each)): MapInfo(
+            library.bpf_map__type(each),
+            library.bpf_map__key_size(each),
+            library.bpf_map__value_size(each),
+            library.bpf_map__max_entries(each),
+            library.bpf_map__map_flags(each),
+        )
+        for each in _walk(library.bpf_object__next_map, handle)
+    }
 
 
 def _maps(library: ctypes.CDLL, handle: int) -> dict[str, Map]:
