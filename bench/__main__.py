@@ -1,4 +1,4 @@
-"""``python -m bench l4|failover [--json] [--rounds N] [--quick]``: run from the repository's root.
+"""``python -m bench l4|scale|failover [--json] [--rounds N] [--quick]``: run from the repository's root.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import failover
+from bench import failover, scale
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -61,7 +61,12 @@ def _failover(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object
     return failover.as_json(rows), failover.table(rows)
 
 
-_BENCHES = {"l4": _l4, "failover": _failover}
+def _scale(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    figures = scale.measure(options.rounds or (1 if options.quick else 3), tell)
+    return figures.as_json(), scale.table(figures)
+
+
+_BENCHES = {"l4": _l4, "scale": _scale, "failover": _failover}
 
 
 def _options() -> argparse.Namespace:
@@ -69,11 +74,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "what",
         choices=list(_BENCHES),
-        help="l4: cost of a packet beside plain forwarding; failover: how long clients meet a killed server",
+        help="l4: cost of a packet beside plain forwarding; scale: time to apply 1,000 services;"
+        " failover: how long clients meet a killed server",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
-    parser.add_argument("--quick", action="store_true", help="under 30 s, coarser")
-    parser.add_argument("--rounds", type=_rounds, help=f"rounds over all cases, 1 to {_MOST_ROUNDS}")
+    parser.add_argument("--quick", action="store_true", help="under 40 s, coarser")
+    parser.add_argument("--rounds", type=_rounds, help=f"rounds over everything, 1 to {_MOST_ROUNDS}")
     return parser.parse_args()
 
 

@@ -185,12 +185,12 @@ table ip willis_bench {{
   }}
   chain count {{
     ct state new jump choose
+    update @clients {{ ip saddr : ct mark }}
     counter name ct mark map {{ 1 : "to1", 2 : "to2", 3 : "to3" }}
   }}
   chain choose {{
     meta mark set ip saddr map @clients
     meta mark 0 meta mark set jhash ip saddr . udp sport mod 3 map {{ 0 : 1, 1 : 2, 2 : 3 }}
-    update @clients {{ ip saddr : meta mark }}
     ct mark set meta mark
   }}
   chain to_server {{
