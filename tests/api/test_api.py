@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from willis.control.store import Store
 from willis.engines.addresses.compile import compile_vips
 from willis.engines.ebpf.compile import compile_l4
 from willis.engines.memory import MemoryEngine
-from willis.engines.port import EngineError
+from willis.engines.port import Client, EngineError
 from willis.model.check import Check, Target
 from willis.model.config import Config
+from willis.model.service import Address
 from willis.model.status import Verdict
 from willis.plan.diff import Artefacts
 from willis.plan.members import targets
@@ -37,6 +39,24 @@ class Picky(MemoryEngine):
     def check(self, want: Artefacts) -> None:
         if "vip/10.60.0.120" in want:
             raise EngineError("10.60.0.120 is taken by somebody else")
+
+
+class Tying(MemoryEngine):
+    """Ties two clients of DicomRouting."""
+
+    ties = ("198.51.100.7", "198.51.100.8")
+
+    def clients(self, service: str) -> list[Client]:
+        mine = self.ties if service == "DicomRouting" else ()
+        return [Client(ip_network(address), "vna1", 12.34) for address in mine]
+
+    def forget(self, service: str, client: Address | None = None) -> int:
+        kept = tuple(t for t in self.ties if client is not None and t != str(client))
+        ended, self.ties = len(self.ties) - len(kept), kept
+        return ended
+
+    def alarms(self) -> tuple[str, ...]:
+        return ("the flow table is 83 % full",)
 
 
 class Eyes:
@@ -56,7 +76,7 @@ class Site:
     """A controller behind its API."""
 
     def __init__(self, path: Path) -> None:
-        engines = [MemoryEngine("ebpf", compile_l4), Picky("addresses", compile_vips)]
+        engines = [Tying("ebpf", compile_l4), Picky("addresses", compile_vips)]
         self.eyes: Eyes
         self.controller = Controller("lb1", Store(path / "willis.db"), engines, self._open_eyes)
         transport = httpx.ASGITransport(build(self.controller))
@@ -73,6 +93,11 @@ class Site:
 
     async def post(self, route: str, expect: int = 200, **body: object) -> Any:
         answer = await self.http.post(route, json=body)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+    async def delete(self, route: str, expect: int = 200) -> Any:
+        answer = await self.http.delete(route)
         assert answer.status_code == expect, answer.text
         return answer.json()
 
@@ -219,6 +244,29 @@ def test_a_dead_server_is_explained(tell: Callable[[Story], None]) -> None:
         assert found["advice"]
         assert {c["ok"] for c in found["checks"]} == {True, False}
         assert "its pool: vna1" in (await s.get("/explain/VitreaRead/vna9", 409))["detail"]
+
+    tell(story)
+
+
+def test_tied_clients_are_listed_and_forgotten(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        found = (await s.get("/sessions/DicomRouting"))["clients"]
+        assert found[0] == {"client": "198.51.100.7", "host": "vna1", "seconds_left": 12.3}
+        assert "cookie" in (await s.get("/sessions/VitreaRead", 409))["detail"]
+        assert (await s.delete("/sessions/DicomRouting?client=198.51.100.7"))["forgotten"] == 1
+        assert [c["client"] for c in (await s.get("/sessions/DicomRouting"))["clients"]] == ["198.51.100.8"]
+        await s.delete("/sessions/DicomRouting?client=nobody", 422)
+        assert (await s.delete("/sessions/DicomRouting"))["forgotten"] == 1
+
+    tell(story)
+
+
+def test_alarms_of_the_engines_stand_in_the_status(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        alarms = {e["name"]: e["alarms"] for e in (await s.get("/status"))["engines"]}
+        assert alarms == {"ebpf": ["the flow table is 83 % full"], "addresses": []}
 
     tell(story)
 

@@ -217,6 +217,10 @@ def test_stick_tables_survive_reloads(proxy: Proxy, servers: Servers) -> None:
     for number in range(2):
         proxy.apply(local_site(*sticky.services, service(102, f"Extra{number}")))
         assert {Browser().server() for _ in range(6)} == {first}
+    (tie,) = proxy.engine.clients("Web")
+    assert (tie.host, 0 < tie.seconds_left <= 300) == (first, True)
+    assert proxy.engine.forget("Web", tie.network.network_address) == 1
+    assert proxy.engine.clients("Web") == []
 
 
 def test_a_text_that_haproxy_refuses_leaves_the_old_one(proxy: Proxy, servers: Servers) -> None:

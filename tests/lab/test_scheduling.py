@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -54,6 +55,20 @@ def test_one_client_keeps_its_server_until_the_timeout_has_passed(echoes: Drill)
         later += echoes.answers("client1", "once", VIP, "7003", "1")
         time.sleep(4.5)
     assert len(later) > 1, "wrr moves a client on once nothing ties it any more"
+
+
+def test_tied_clients_are_listed_and_can_be_freed(echoes: Drill) -> None:
+    sources = echoes.machines()["client2"]["addresses"][:3]
+    echoes.answers("client2", "once", VIP, "7004", "3", *sources)
+    listed = json.loads(echoes.willis("sessions", "spread", "--json"))["clients"]
+    ties = {tie["client"]: tie["host"] for tie in listed if tie["client"] in sources}
+    assert len(ties) == 3
+    assert all(0 < tie["seconds_left"] <= 300 for tie in listed)
+    echoes.willis("sessions", "spread", "--clear", sources[0])
+    left = json.loads(echoes.willis("sessions", "spread", "--json"))["clients"]
+    assert {tie["client"] for tie in listed} - {tie["client"] for tie in left} == {sources[0]}
+    echoes.willis("sessions", "spread", "--clear-all")
+    assert json.loads(echoes.willis("sessions", "spread", "--json"))["clients"] == []
 
 
 def test_persistence_is_renewed_by_use(echoes: Drill) -> None:

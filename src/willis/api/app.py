@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from pydantic import IPvAnyAddress
 
 from willis import __version__
 from willis.api.types import ApplyBody, DocumentBody, OrderBody
@@ -46,6 +47,16 @@ def _reports(app: FastAPI, controller: Controller) -> None:
     async def explain(service: str, host: str) -> Json:
         """Why a server is up or down, with the transcript of its checks."""
         return controller.explain(service, host)
+
+    @app.get("/api/v1/sessions/{service}")
+    async def sessions(service: str) -> Json:
+        """The clients that persistence ties to a server."""
+        return await controller.sessions(service)
+
+    @app.delete("/api/v1/sessions/{service}")
+    async def forget(service: str, client: IPvAnyAddress | None = None) -> Json:
+        """End the tie of one client, or of all of them; their connections stay."""
+        return await controller.forget(service, client)
 
     @app.get("/api/v1/history")
     async def history() -> Json:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -160,6 +161,28 @@ def explain(
         raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
     with _asking(ctx) as engine:
         _print(engine.get(f"/explain/{service}/{host}"), as_json, show.show_explanation)
+
+
+@app.command()
+def sessions(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(help="A service with source-IP persistence")],
+    clear: Annotated[
+        str | None, typer.Option(help="End the tie of this client; its connections stay")
+    ] = None,
+    clear_all: Annotated[bool, typer.Option("--clear-all", help="End the ties of all clients")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the clients that persistence ties to a server, or end such ties."""
+    if clear and clear_all:
+        raise typer.BadParameter("give either --clear CLIENT or --clear-all")
+    with _asking(ctx) as engine:
+        if clear or clear_all:
+            route = f"/sessions/{service}" + (f"?client={quote(clear)}" if clear else "")
+            answer = engine.delete(route)
+            _print(answer, as_json, lambda a: show.out.print(f"{a['forgotten']} forgotten"))
+        else:
+            _print(engine.get(f"/sessions/{service}"), as_json, show.show_sessions)
 
 
 @app.command()

@@ -65,6 +65,8 @@ def show_status(status: Json) -> None:
     for engine in status["engines"]:
         if not engine["ok"]:
             err.print(f"[red]■ engine {engine['name']} fails:[/] {escape(engine['sentence'])}")
+        for alarm in engine["alarms"]:
+            err.print(f"[yellow]▲ {engine['name']}:[/] {escape(alarm)}")
     if not status["services"]:
         out.print("No services yet: apply a document with 'willis apply FILE'.")
         return
@@ -133,6 +135,17 @@ def show_explanation(found: Json) -> None:
         out.print(f"\nlast {word} check · {_when(look['at'])} · {look['kind']} · {look['took_ms']} ms")
         out.print(f"  sent      {escape(look['sent'])}\n  received  {escape(look['received'])}")
         out.print(f"  meaning   {escape(look['decoded'])}")
+
+
+def show_sessions(found: Json) -> None:
+    """The clients that persistence ties to a server."""
+    if not found["clients"]:
+        out.print(f"{escape(found['service'])} ties no client now.")
+        return
+    grid = table("client", "server", "time left")
+    for tie in found["clients"]:
+        grid.add_row(tie["client"], escape(tie["host"]), f"{tie['seconds_left']:.0f} s")
+    out.print(grid)
 
 
 def show_history(history: Json) -> None:

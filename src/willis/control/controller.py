@@ -13,10 +13,11 @@ from willis.control.changes import Changes, Refused
 from willis.control.loop import Loop
 from willis.control.report import advice, sentence, service_row
 from willis.control.store import Revision, Store
-from willis.engines.port import Engine, Traffic
+from willis.engines.port import Client, Engine, Ties, Traffic
 from willis.health.schedule import Schedule
 from willis.model.check import Check, Target
 from willis.model.config import Config
+from willis.model.service import Address, SourcePersistence
 from willis.model.status import Admin, Health, Status
 from willis.plan.admin import AdminRefusal, find, left_without, order
 from willis.plan.members import members, target, targets
@@ -112,12 +113,42 @@ class Controller:
             "role": "active",
             "site": config.site,
             "engines": [
-                {"name": k.engine.name, "ok": not k.failed, "sentence": k.sentence} for k in self.loop.keepers
+                {
+                    "name": k.engine.name,
+                    "ok": not k.failed,
+                    "sentence": k.sentence,
+                    "alarms": list(k.alarms),
+                }
+                for k in self.loop.keepers
             ],
             "services": [
                 service_row(s, status, traffic) for s in config.services if only is None or s.name == only
             ],
         }
+
+    async def sessions(self, name: str) -> dict[str, object]:
+        """The clients that persistence ties to servers. Raises Refused."""
+        self._tied_service(name)
+        found: list[Client] = []
+        for keeper in self.loop.keepers:
+            if isinstance(keeper.engine, Ties):
+                found += await keeper.call(keeper.engine.clients, name)
+        return {
+            "service": name,
+            "clients": [
+                {"client": _network(c), "host": c.host, "seconds_left": round(c.seconds_left, 1)}
+                for c in found
+            ],
+        }
+
+    async def forget(self, name: str, client: Address | None) -> dict[str, object]:
+        """End the tie of one client, or of all; their running connections stay. Raises Refused."""
+        self._tied_service(name)
+        ended = 0
+        for keeper in self.loop.keepers:
+            if isinstance(keeper.engine, Ties):
+                ended += await keeper.call(keeper.engine.forget, name, client)
+        return {"service": name, "forgotten": ended}
 
     def explain(self, service_name: str, host: str) -> dict[str, object]:
         """``explain --json``. Raises Refused."""
@@ -140,6 +171,14 @@ class Controller:
             "advice": advice(member),
             "checks": [_look(r) for r in sorted(looks, key=lambda r: -r.at)],
         }
+
+    def _tied_service(self, name: str) -> None:
+        service = self.loop.config.service(name)
+        if service is None:
+            raise Refused(f"there is no service {name!r}; see 'willis status'")
+        if not isinstance(service.persistence, SourcePersistence):
+            how = "by a cookie in the browser" if service.persistence else "no client to a server"
+            raise Refused(f"service {name} ties clients {how}, so there is nothing to list")
 
     def _follow(self) -> None:
         """Check what the configuration asks for, and nothing else."""
@@ -190,6 +229,12 @@ def _running_config(store: Store) -> Config:
             "Run the former version, or apply a corrected document to a new state directory"
         )
     return config
+
+
+def _network(client: Client) -> str:
+    """A single client as its address, a masked one as its network."""
+    one = client.network.prefixlen == client.network.max_prefixlen
+    return str(client.network.network_address if one else client.network)
 
 
 def _look(result: Result) -> dict[str, object]:

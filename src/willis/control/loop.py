@@ -36,6 +36,8 @@ class Keeper:
         self.failed = False
         self.traffic: dict[tuple[str, str], Traffic] = {}
         """Counters as of the last pass."""
+        self.alarms: tuple[str, ...] = ()
+        """As of the last pass."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=engine.name)
         self.wake = asyncio.Event()
 
@@ -74,6 +76,7 @@ class Keeper:
             log.info("%s again, as it should be", self.sentence)
         self.failed = False
         self.traffic = self.engine.traffic()
+        self.alarms = self.engine.alarms()
 
     def report(self, error: Exception) -> None:
         """Keep a failed pass as the engine's sentence, and log it once; the next pass tries again."""

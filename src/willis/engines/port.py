@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from willis.model.config import Config
+from willis.model.service import Address
 from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change
 
@@ -48,6 +49,19 @@ class Client:
     host: str
     seconds_left: float
     """Until the tie ends, if the client stays silent."""
+
+
+@runtime_checkable
+class Ties(Protocol):
+    """What an engine offers besides if it ties clients to servers by their addresses."""
+
+    def clients(self, service: str) -> list[Client]:
+        """The ties of one service that hold now; none for a service that it does not carry."""
+        ...
+
+    def forget(self, service: str, client: Address | None = None) -> int:
+        """End the tie of one client, or of all; connections stay. Returns how many ended."""
+        ...
 
 
 class Engine(Protocol):

@@ -15,15 +15,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from willis.engines.haproxy import traffic
+from willis.engines.haproxy import ties, traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import MasterProcess, verify
 from willis.engines.haproxy.runtime import Master, Runtime, sessions
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
 from willis.engines.haproxy.write import TokenError, stamp_of
-from willis.engines.port import EngineError, Traffic
+from willis.engines.port import Client, EngineError, Traffic
 from willis.model.config import Config
+from willis.model.service import Address
 from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change
 
@@ -122,6 +123,17 @@ class HaproxyEngine:
     def alarms(self) -> tuple[str, ...]:
         return ()
 
+    def clients(self, service: str) -> list[Client]:
+        """The clients that the service's stick table ties to a server."""
+        prefix = self._prefix(service)
+        return [] if prefix is None else ties.clients(self._runtime.ask(f"show table {service}"), prefix)
+
+    def forget(self, service: str, client: Address | None = None) -> int:
+        """End the tie of one client, or of all; connections stay."""
+        found = [c for c in self.clients(service) if client is None or client in c.network]
+        self._runtime.run([f"clear table {service} key {c.network.network_address}" for c in found])
+        return len(found)
+
     def refresh(self) -> None:
         """Keep HAProxy's log from growing without end."""
         self._process.trim_log()
@@ -132,6 +144,10 @@ class HaproxyEngine:
     def stop(self) -> None:
         """End HAProxy now, with all its connections (teardown)."""
         self._process.stop()
+
+    def _prefix(self, service: str) -> int | None:
+        text = self.observe().get(CONFIG)
+        return ties.mask(text, service) if isinstance(text, str) else None
 
     def _states(self) -> dict[str, ServerState]:
         try:
