@@ -35,7 +35,7 @@ def half_open(net: Net) -> dict[str, int]:
 def test_a_flood_tied_to_one_member_moves_no_other_connection(net: Net) -> None:
     net.apply(site(echo("Tied", persistence=SourcePersistence())))
     live = [net.connect(source) for source in SOURCES[57:60]]
-    net.client.call(flood, 1)
+    net.client.call(flood, FLOOD, 1)
     assert sorted(half_open(net).values()) == [0, 0, FLOOD], "one member has all of it"
     talks = [net.connect(source) for source in SOURCES[:57]]
     assert Counter(talk.server for talk in (*live, *talks)) == dict.fromkeys(NAMES, 20)
@@ -48,19 +48,33 @@ def test_a_flood_tied_to_one_member_moves_no_other_connection(net: Net) -> None:
 
 def test_a_flood_from_everywhere_leaves_the_weights_exact(net: Net) -> None:
     net.apply(site(echo("Wide", weights=(150, 100, 50))))
-    net.client.call(flood, FLOOD)
+    net.client.call(flood, FLOOD, FLOOD)
     assert sum(half_open(net).values()) == FLOOD
     talks = [net.connect(source) for source in SOURCES[:60]]
     assert Counter(talk.server for talk in talks) == {"s1": 30, "s2": 20, "s3": 10}
 
 
-def flood(sources: int) -> None:
-    """SYNs from so many forged addresses, each with a port of its own."""
+def test_a_full_table_forgets_the_flood_and_not_the_living(net: Net) -> None:
+    """The kernel's LRU first drops what was never found again: forged SYNs, however many."""
+    net.apply(site(echo("Full")))
+    talks = [net.connect(source) for source in SOURCES[:60]]
+    count = layout.FLOWS + layout.FLOWS // 4
+    net.client.call(flood, count, count)
+    net.until(lambda: any("flow table" in alarm for alarm in net.node.call(net.engine.alarms)), "it is told")
+    assert all(talk.say() == talk.server for talk in talks)
+    assert net.active("Full") == dict.fromkeys(NAMES, 20)
+    net.sweep(syn=0)
+    net.until(lambda: not net.node.call(net.engine.alarms), "the flood has timed out")
+
+
+def flood(count: int, sources: int) -> None:
+    """So many SYNs from so many forged addresses; one address has no two from one port."""
     neighbour = socket.create_connection((VIP, PORT), 5)  # so that the VIP's MAC is known
     neighbour.close()
     header = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, socket.IPPROTO_TCP, 0)
+    to = socket.inet_aton(VIP)
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as wire:
-        for i in range(FLOOD):
-            address = FORGED + i % sources
-            syn = struct.pack("!HHIIBBHHH", 1024 + i, PORT, 1, 0, 5 << 4, 2, 1000, 0, 0)
-            wire.sendto(header + address.packed + socket.inet_aton(VIP) + syn, (VIP, 0))
+        for i in range(count):
+            source = (FORGED + i % sources).packed
+            syn = struct.pack("!HHIIBBHHH", 1024 + i % 60_000, PORT, 1, 0, 5 << 4, 2, 1000, 0, 0)
+            wire.sendto(header + source + to + syn, (VIP, 0))
