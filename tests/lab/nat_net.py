@@ -130,6 +130,11 @@ class NatNet:
     def observe(self) -> dict[str, Any]:
         return dict(self.node.call(self.nft.observe))
 
+    def alarms(self) -> tuple[str, ...]:
+        """What the engine tells after a look."""
+        self.observe()
+        return tuple(self.node.call(self.nft.alarms))
+
     def mark(self, config: Config) -> None:
         """Mark the packets to each VIP as the layer-4 program would, by a bit of the client's port.
 

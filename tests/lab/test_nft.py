@@ -272,11 +272,11 @@ def test_ports_that_run_out_are_counted_and_told(net: NatNet) -> None:
     net.client.ip("address add 10.78.1.11/24 dev eth0")
     service = udp(snat(timeouts=Timeouts(datagram_s=600)))
     net.serve(site(replace(service, pool=service.pool[:1])))
-    assert net.node.call(net.nft.alarms) == ()
+    assert net.alarms() == ()
     net.client.call(_flood, CLIENT, ports)
-    assert net.node.call(net.nft.alarms) == ()
+    assert net.alarms() == ()
     net.client.call(_flood, "10.78.1.11", ports[:1000])
-    (told,) = net.node.call(net.nft.alarms)
+    (told,) = net.alarms()
     assert "new connections were dropped because no free source port" in told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pyroute2 import NFCTSocket
@@ -24,10 +24,15 @@ def fill() -> Fill:
         )
 
 
-def forget(mark: int) -> None:
-    """Drop every connection with this mark; what comes of it next is a new one. Raises EngineError."""
-    with _socket() as socket:
-        socket.flush(mark=mark, mark_mask=0xFFFFFFFF)
+def forget(marks: Sequence[int]) -> None:
+    """Drop every connection with one of these marks; what comes of it next is a new one.
+
+    The kernel walks its table once a mark: 20 ms with 64,000 entries. Raises EngineError.
+    """
+    if marks:
+        with _socket() as socket:
+            for mark in marks:
+                socket.flush(mark=mark, mark_mask=0xFFFFFFFF)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from willis.engines.nft import conntrack
 from willis.engines.nft.compile import Down, Translation, compile_nft
@@ -42,25 +42,24 @@ class NftEngine:
         return compile_nft(config, status)
 
     def observe(self) -> Artefacts:
-        self._held = _list()
+        self._held = _list(self._held)
         return self._held.artefacts
 
     def check(self, want: Artefacts) -> None:
         """Have nft and the kernel try the transaction that ``apply`` would make, without its last step."""
-        held = _list()
+        held = _list(self._held)
         changes = diff(self.name, held.artefacts, want)
         if changes:
             _nft("--check", "--file", "-", text=script(held.elements, changes))
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """One transaction: all of it or nothing. Connections that conntrack knows never notice.
+        """One transaction on what was observed last: all of it or nothing.
 
-        Those of a server that went down are forgotten, so their next packet goes where
-        the layer-4 program now sends it.
+        Connections that conntrack knows never notice. Those of a server that went down
+        are forgotten, so their next packet goes where the layer-4 program now sends it.
         """
-        _nft("--file", "-", text=script(_list().elements, changes))
-        self._held = _list()
-        self._cut()
+        _nft("--file", "-", text=script(self._held.elements, changes))
+        conntrack.forget(_marks(change.want for change in changes))
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         """Bytes to clients by (service, host); what comes from them the layer-4 engine counts."""
@@ -73,8 +72,10 @@ class NftEngine:
         return found
 
     def refresh(self) -> None:
-        """Make conntrack forget servers that are down."""
-        self._cut()
+        """Make conntrack forget servers that went down, for some passes."""
+        down = _marks(self._held.artefacts.values())
+        self._cuts = {mark: self._cuts.get(mark, 0) + 1 for mark in down}
+        conntrack.forget([mark for mark, times in self._cuts.items() if times <= _CUTS])
 
     def alarms(self) -> tuple[str, ...]:
         """Sentences about a table of connections that is nearly full, and ports that have run out."""
@@ -85,19 +86,16 @@ class NftEngine:
     def close(self) -> None:
         """The kernel keeps translating."""
 
-    def _cut(self) -> None:
-        notes = (each for each in self._held.artefacts.values() if isinstance(each, Down))
-        down = {mark for note in notes for mark in note.marks}
-        self._cuts = {mark: self._cuts.get(mark, 0) + 1 for mark in down}
-        for mark, times in self._cuts.items():
-            if times <= _CUTS:
-                conntrack.forget(mark)
+
+def _marks(artefacts: Iterable[Hashable]) -> list[int]:
+    """Of servers that are down."""
+    return [mark for artefact in artefacts if isinstance(artefact, Down) for mark in artefact.marks]
 
 
-def _list() -> Listing:
+def _list(before: Listing) -> Listing:
     """Our table; nothing if there is none. Raises EngineError."""
     try:
-        return parse(_nft("--json", "--numeric", "list", "table", *TABLE.split()))
+        return parse(_nft("--json", "--numeric", "list", "table", *TABLE.split()), before)
     except _Absent:
         return Listing()
 

@@ -24,15 +24,19 @@ class Listing:
 
     artefacts: Mapping[str, Hashable] = field(default_factory=dict)
     elements: Elements = field(default_factory=dict)
+    made_of_elements: Mapping[str, Hashable] = field(default_factory=dict)
     replies: Mapping[int, int] = field(default_factory=dict)
     """Bytes that went back to clients, by mark."""
 
 
-def parse(text: str) -> Listing:
-    """Raises EngineError where nft speaks another language than we know."""
+def parse(text: str, before: Listing | None = None) -> Listing:
+    """Raises EngineError where nft speaks another language than we know.
+
+    ``before``: an earlier listing; where no element differs, its artefacts stand.
+    """
     try:
         objects = [next(iter(entry.items())) for entry in json.loads(text)["nftables"]]
-        return _read(objects)
+        return _read(objects, before or Listing())
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise EngineError(
             f"what nft lists cannot be read ({type(error).__name__}: {error}); "
@@ -40,7 +44,7 @@ def parse(text: str) -> Listing:
         ) from error
 
 
-def _read(objects: list[tuple[str, _Json]]) -> Listing:
+def _read(objects: list[tuple[str, _Json]], before: Listing) -> Listing:
     elements: Elements = {}
     replies: dict[int, int] = {}
     chains: dict[str, _Json] = {}
@@ -56,9 +60,9 @@ def _read(objects: list[tuple[str, _Json]]) -> Listing:
             chains[content["name"]] = content
         elif kind == "rule":
             rules.append((content["chain"], content.get("comment", "")))
-    found = {**artefacts(elements), **_timings(chains, rules)}
+    made = before.made_of_elements if elements == before.elements else artefacts(elements)
     base = _base(chains, rules)
-    return Listing({**found, base.key: base}, elements, replies)
+    return Listing({**made, **_timings(chains, rules), base.key: base}, elements, made, replies)
 
 
 def _element(entry: _Json) -> tuple[int, Element, int]:

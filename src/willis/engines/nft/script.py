@@ -42,11 +42,15 @@ def script(held: Mapping[Place, Element], changes: Sequence[Change]) -> str:
 
 def _step(held: Mapping[Place, Element], changes: Sequence[Change]) -> tuple[Elements, Elements]:
     """What goes and what comes. An element that stays as it is does neither."""
+    by_mark: dict[int, list[Place]] = {}
+    for place in held:
+        by_mark.setdefault(place[1], []).append(place)
     gone = {
-        place: element
+        place: held[place]
         for change in changes
-        for place, element in held.items()
-        if place[1] in marks_of(change.have) and _belongs(place, change)
+        for mark in marks_of(change.have)
+        for place in by_mark.get(mark, ())
+        if _belongs(place, change)
     }
     want = {place: element for change in changes for place, element in elements(change.want).items()}
     old = {place: element for place, element in gone.items() if want.get(place) != element}

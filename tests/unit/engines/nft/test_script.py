@@ -15,7 +15,7 @@ from willis.engines.nft.exhaustion import Exhaustion, Fill
 from willis.engines.nft.listing import parse
 from willis.engines.nft.rules import BASE, CHAINS, stamps
 from willis.engines.nft.script import script
-from willis.engines.port import EngineError, Traffic
+from willis.engines.port import EngineError
 from willis.model.service import Protocol
 from willis.model.status import Verdict
 from willis.plan.diff import Artefacts, diff
@@ -181,12 +181,6 @@ def test_a_full_table_and_missing_ports_are_told_for_a_while() -> None:
     assert ports.startswith("12 new connections were dropped")
     assert watch.look(Fill(100, 1000, failed=17), 1061.0) == (ports,)
     assert watch.look(Fill(100, 1000, failed=17), 1063.0) == ()
-
-
-def test_two_engines_complete_each_other_s_counts() -> None:
-    requests = Traffic(active=2, total=9, bytes_in=100)
-    assert requests + Traffic(bytes_out=50) == Traffic(2, 9, 100, 50)
-    assert (requests + requests).bytes_out is None
 
 
 def test_ports_of_the_document_stand_in_the_elements() -> None:
