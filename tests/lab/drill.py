@@ -92,9 +92,7 @@ class Drill:
 
     def inside(self, machine: str, argv: list[str]) -> list[str]:
         """The words that run ``argv`` on a machine of the twin."""
-        record = json.loads((self.base / self.name / "twin.json").read_text())
-        namespace = next(m["namespace"] for m in record["machines"] if m["name"] == machine)
-        return ["nsenter", f"--net=/run/netns/{namespace}", "--", *argv]
+        return ["nsenter", f"--net=/run/netns/wl-{self.name}-{machine}", "--", *argv]
 
     def run(self, machine: str, *argv: str, timeout: float = 60) -> str:
         """Run a command on a machine; its output. It must succeed."""
