@@ -33,6 +33,9 @@ from bench.topology import (
 )
 from willis.model.service import Forwarding, SourcePersistence
 
+_ANSWERED = 8192
+"""Frames, several of each flow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -54,6 +57,8 @@ class Case:
     build: Callable[[Ground], None]
     dmac: str = FRONT_MAC
     sink: str = "s0"
+    answered: bool = False
+    """The servers answer once, before anything is measured: until then a connection is new to conntrack."""
     target: float | None = None
     """Most that it may cost, in the cost of ``beside``."""
     beside: str = "plain IP forwarding"
@@ -74,14 +79,25 @@ def sample(case: Case, programs: bytes, bpffs: Path, warm_up: int, frames: int, 
     with ExitStack() as stack:
         ground = Ground(stack.enter_context(bed(engine.MOST_SERVERS)), programs, bpffs, stack)
         case.build(ground)
-        sink = _sink(ground, case)
         source = stack.enter_context(Programs.load(programs, bpffs))
         source.plan(Plan(case.dmac, index(ground.bed.generator, "g0")))
+        if case.answered:
+            _answered(ground, source)
+        sink = _sink(ground, case)
         with inside(ground.bed.generator):
             source.generate(warm_up)
             before = sink.arrived()
             costs = tuple(source.generate(frames) for _ in range(tries))
             return Sample(costs, frames * tries, sink.arrived() - before)
+
+
+def _answered(ground: Ground, source: Programs) -> None:
+    with ExitStack() as stack:
+        servers = stack.enter_context(Programs.load(ground.programs, ground.bpffs))
+        with inside(ground.bed.sink):
+            stack.enter_context(servers.attached("answer", "s0", Hook.TC))
+        with inside(ground.bed.generator):
+            source.generate(_ANSWERED)
 
 
 def _sink(ground: Ground, case: Case) -> Programs:
@@ -264,20 +280,22 @@ CASES = (
     FORWARDING,
     Case("plain bridge", Hook.TC, _bridge, dmac=SINK_MAC),
     Case("nftables DR, persistence", Hook.TC, _nftables),
-    Case("IP forwarding, conntrack", Hook.TC, _routed(_TRACKED)),
-    Case("nftables NAT, persistence", Hook.TC, _routed(_NFT_NAT)),
+    Case("IP forwarding, conntrack", Hook.TC, _routed(_TRACKED), answered=True),
+    Case("nftables NAT, persistence", Hook.TC, _routed(_NFT_NAT), answered=True),
     Case(
         "Willis NAT, persistence",
         Hook.TC,
         _translated(Forwarding.NAT),
+        answered=True,
         target=0.90,
         beside="nftables NAT, persistence",
     ),
-    Case("nftables SNAT, persistence", Hook.TC, _routed(_NFT_SNAT)),
+    Case("nftables SNAT, persistence", Hook.TC, _routed(_NFT_SNAT), answered=True),
     Case(
         "Willis SNAT, persistence",
         Hook.TC,
         _translated(Forwarding.SNAT),
+        answered=True,
         target=0.90,
         beside="nftables SNAT, persistence",
     ),

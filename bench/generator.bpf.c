@@ -133,6 +133,32 @@ int sink_tc(struct __sk_buff *skb)
 	return TC_ACT_SHOT;
 }
 
+/* A server's reply, back to where the frame came from: what makes conntrack see a connection. */
+SEC("tc")
+int answer_tc(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + sizeof(*eth);
+	struct udphdr *udp = (void *)(ip + 1);
+	__u8 mac[ETH_ALEN];
+	__be32 address;
+	__be16 port;
+
+	if ((void *)(udp + 1) > end || ip->protocol != IPPROTO_UDP)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
+	address = ip->daddr;
+	ip->daddr = ip->saddr;
+	ip->saddr = address;
+	port = udp->dest;
+	udp->dest = udp->source;
+	udp->source = port;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
 SEC("xdp")
 int redirect_xdp(struct xdp_md *ctx)
 {

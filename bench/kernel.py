@@ -75,7 +75,7 @@ class Programs:
 
     @contextmanager
     def attached(self, role: str, interface: str, hook: Hook) -> Iterator[None]:
-        """``sink`` or ``redirect`` on ``interface`` of the namespace that the thread stands in."""
+        """``sink``, ``answer`` or ``redirect`` on ``interface``, where the calling thread stands."""
         kind = AttachType.XDP if hook is Hook.XDP else AttachType.TCX_INGRESS
         program = self._programs[f"{role}_{hook.value}"]
         link = create_link(program, socket.if_nametoindex(interface), kind)

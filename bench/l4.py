@@ -34,8 +34,8 @@ class Effort:
     limit_s: float
 
 
-FULL = Effort(rounds=5, warm_up=70_000, frames=300_000, runs=400_000, tries=3, limit_s=140)
-QUICK = Effort(rounds=2, warm_up=20_000, frames=60_000, runs=100_000, tries=3, limit_s=20)
+FULL = Effort(rounds=4, warm_up=70_000, frames=200_000, runs=400_000, tries=3, limit_s=130)
+QUICK = Effort(rounds=2, warm_up=20_000, frames=60_000, runs=100_000, tries=3, limit_s=18)
 
 
 @dataclass(slots=True)

@@ -22,6 +22,8 @@ PORT = 5000
 CLIENTS = "10.60.128.0"
 """The first source address of the generator."""
 FRONT, BACK = "10.60.0.2/16", "10.61.0.2/24"
+_ROUTER = "10.60.0.1"
+"""Stands for the clients, so that replies find them."""
 FIRST_SERVER = 11
 """The real servers are 10.61.0.11 and so on, all of them the one sink."""
 GENERATOR_MAC, FRONT_MAC, BACK_MAC, SINK_MAC = (f"02:00:00:00:00:0{i}" for i in range(1, 5))
@@ -86,7 +88,7 @@ def pin_folder(bpffs: Path) -> Iterator[Path]:
 
 @contextmanager
 def bed(servers: int) -> Iterator[Bed]:
-    """A fresh wire with ``servers`` real servers; the balancer does nothing yet."""
+    """A fresh wire with ``servers`` (1 to 200) real servers; the balancer does nothing yet."""
     with ExitStack() as stack:
         made = Bed(*(stack.enter_context(_namespace()) for _ in range(3)))
         _wire(made)
@@ -168,6 +170,8 @@ def _address(made: Bed, servers: int) -> None:
         ip(
             f"addr add {FRONT} dev b0",
             f"addr add {BACK} dev b1",
+            f"neigh replace {_ROUTER} lladdr {GENERATOR_MAC} dev b0 nud permanent",
+            f"route add {CLIENTS}/24 via {_ROUTER}",
             *(
                 f"neigh replace {server_address(i)} lladdr {SINK_MAC} dev b1 nud permanent"
                 for i in range(servers)

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench import scale
 from bench.chain import CASES, FORWARDING
 from bench.l4 import Effort, measure
+from bench.program import PROBES
 from bench.report import Report, report, table
 from bench.topology import Unable
 
@@ -55,6 +57,35 @@ def test_table_fits_a_terminal(figures: Report) -> None:
 @pytest.mark.lab
 def test_nothing_is_left_mounted(figures: Report) -> None:
     assert figures.rounds == _TINY.rounds
+    assert "willis-bench" not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.lab
+def test_targets_are_held_against_the_row_they_are_about(figures: Report) -> None:
+    rows = {row.path: row for row in figures.chain}
+    assert all(row.beside in rows for row in figures.chain)
+    assert rows["Willis DR, tcx"].compared == rows["Willis DR, tcx"].ratio
+    assert rows["Willis SNAT, persistence"].beside == "nftables SNAT, persistence"
+    screen = io.StringIO()
+    Console(width=200, file=screen).print(table(figures))
+    wanted = sum(case.target is not None for case in CASES) + 2 * sum(p.target is not None for p in PROBES)
+    assert screen.getvalue().count(", target ") == wanted
+
+
+@pytest.mark.lab
+def test_scale_goes_through_everything_once() -> None:
+    with ThreadPoolExecutor(1) as own:
+        try:
+            figures = own.submit(scale.measure, 1, lambda _: None).result()
+        except (Unable, PermissionError) as reason:
+            pytest.skip(f"the bench cannot run here: {reason}")
+    assert figures.tries == 1
+    assert {each.what for each in figures.times} >= {*scale.TARGETS_S, scale.COMPILE, scale.IDLE}
+    assert all(0 < each.min == each.median == each.max for each in figures.times)
+    assert all(each.entries > 0 and each.bytes_each > 0 for each in figures.memory)
+    screen = io.StringIO()
+    Console(width=80, file=screen).print(scale.table(figures))
+    assert "…" not in screen.getvalue()
     assert "willis-bench" not in Path("/proc/self/mountinfo").read_text()
 
 
