@@ -146,18 +146,18 @@ class NatNet:
         known = marks(config)
         for service in config.services:
             family, protocol = "ip6" if service.vip.version == 6 else "ip", service.protocol
-            which = f"{family}{protocol}"
-            lines.append(f"add map inet chosen {which} {{ type inet_service : mark; }}")
-            if which in self._marked:
-                lines.append(f"delete element inet chosen {which} {{ 0, 2 }}")
-            else:
-                packets = f"{family} daddr {service.vip} {protocol} dport {PORT}"
-                lines.append(
-                    f"add rule inet chosen c {packets} meta mark set {protocol} sport & 2 map @{which}"
-                )
-            self._marked.add(which)
+            packets = f"{family} daddr {service.vip} {protocol} dport {PORT}"
             choices = [known[service.name, rs.address, rs.port] for rs in service.pool]
-            lines.append(f"add element inet chosen {which} {{ 0 : {choices[0]}, 2 : {choices[-1]} }}")
+            for bit, chosen in ((0, choices[0]), (2, choices[-1])):
+                which = f"{family}{protocol}{bit}"
+                lines.append(f"add map inet chosen {which} {{ type inet_proto : mark; }}")
+                if which in self._marked:
+                    lines.append(f"delete element inet chosen {which} {{ {protocol} }}")
+                else:
+                    sent = f"{packets} {protocol} sport & 2 == {bit}"
+                    lines.append(f"add rule inet chosen c {sent} meta mark set meta l4proto map @{which}")
+                self._marked.add(which)
+                lines.append(f"add element inet chosen {which} {{ {protocol} : {chosen} }}")
         self.node.do("nft", "-f", "-", text="\n".join(lines) + "\n")
 
     def serve(self, config: Config, status: Status | None = None) -> None:
