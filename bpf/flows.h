@@ -161,29 +161,18 @@ static __noinline int renew(const struct packet *p, struct flow *flow, __u32 slo
 	return 0;
 }
 
-static __noinline int refuse(const struct packet *p, __u32 service)
-{
-	struct counts *counts = bpf_map_lookup_elem(&service_counts, &service);
-
-	if (counts)
-		counts->refused += p->segments;
-	return REFUSE;
-}
-
 /*
- * The flow goes no further with its member.  A translated connection can go
- * nowhere else either: conntrack holds it to that server until it ends.
+ * The flow goes no further with its member.  Whoever gets its next packet resets
+ * it, so that the client learns at once; the nft engine has conntrack forget the
+ * translation of a member that is down, so that this holds for NAT and SNAT too.
  */
 static __noinline int give_up(const struct packet *p, struct flow *flow)
 {
 	__u32 slot = flow->member;
 	struct member *member = bpf_map_lookup_elem(&members, &slot);
-	__u32 service = member ? member->service : 0;
 
 	if (end_flow(flow, CLOSED))
-		count_end(slot, service);
-	if (member && member->mark && !p->opening)
-		return refuse(p, service);
+		count_end(slot, member ? member->service : 0);
 	bpf_map_delete_elem(&flows, &p->flow);
 	return ANEW;
 }

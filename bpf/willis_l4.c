@@ -45,6 +45,15 @@ static __always_inline void count_packet(struct packet *p, struct counts *counts
 	counts->bytes += p->bytes;
 }
 
+static __noinline int refuse(const struct packet *p, __u32 service)
+{
+	struct counts *counts = bpf_map_lookup_elem(&service_counts, &service);
+
+	if (counts)
+		counts->refused += p->segments;
+	return REFUSE;
+}
+
 /* Counts the packet and lets it go to the member, if that can be reached. */
 static __always_inline int carry(struct packet *p, __u32 slot, bool marks)
 {

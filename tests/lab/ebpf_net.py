@@ -52,6 +52,7 @@ flush table ip translate
 table ip translate {
     chain before {
         type nat hook prerouting priority dstnat
+        ct mark set meta mark
         dnat to meta mark map { 1 : 10.77.0.2SERVERS }
     }
     chain after {
