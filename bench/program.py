@@ -43,9 +43,14 @@ EMPTY = Probe("empty program", None)
 ESTABLISHED = Probe("TCP, established", _ACK)
 PROBES = (
     ESTABLISHED,
-    Probe("  wlc", _ACK, policy=Policy(Scheduler.WLC), target=_UNCHANGED),
-    Probe("  persistence", _ACK, policy=Policy(persistence=SourcePersistence()), target=_UNCHANGED),
-    Probe("  64 servers", _ACK, policy=Policy(servers=64), target=_UNCHANGED),
+    Probe("TCP, established, wlc", _ACK, policy=Policy(Scheduler.WLC), target=_UNCHANGED),
+    Probe(
+        "TCP, established, persistence",
+        _ACK,
+        policy=Policy(persistence=SourcePersistence()),
+        target=_UNCHANGED,
+    ),
+    Probe("TCP, established, 64 servers", _ACK, policy=Policy(servers=64), target=_UNCHANGED),
     Probe("UDP, known flow", None),
     *(
         Probe(

@@ -185,7 +185,7 @@ def _table(words: Iterable[str], numbers: Iterable[str]) -> Table:
 def _verdicts(figures: Report) -> Iterator[str]:
     named = [(row.path, row) for row in figures.chain]
     rows: list[tuple[str, ChainRow | ProgramRow]] = [*named]
-    rows += [(f"{row.hook}, {row.beside}, {row.packet.strip()}", row) for row in figures.program]
+    rows += [(f"{row.hook}, {row.packet}", row) for row in figures.program]
     for name, row in rows:
         if row.target is not None and row.compared is not None:
             met = "met" if row.compared <= row.target else "missed"

@@ -54,8 +54,8 @@ COMPILE = "compile"
 FULL = "full apply from nothing"
 IDLE = "pass that changes nothing"
 WEIGHTS = "apply other weights everywhere"
-FILL = "  of it: fill 1,000 tables"
-WRITE = "  of it: write 1,000 tables"
+FILL = "of that, fill 1,000 tables"
+WRITE = "of that, write 1,000 tables"
 TARGETS_S = {FULL: 3.0, WEIGHTS: 0.5, WRITE: 0.5}
 _MAPS = {"flows": "flow", "clients": "persistent client"}
 
