@@ -121,6 +121,7 @@ class Application:
         """
         touched = {_service_of(c): c for c in changes if c.kind == "fallback"}
         touched |= {_service_of(c): c for c in changes if c.kind == "service"}
+        orphaned = {_service_of(c) for c in changes if c.kind == "fallback" and c.want is None}
         rows = service_rows(self._loaded)
         timeouts = self._book.timeouts()
         written: dict[bytes, bytes] = {}
@@ -134,7 +135,8 @@ class Application:
             entry = change.want if change.kind == "service" else known
             stale |= {row.key for row in own}
             if isinstance(entry, ServiceEntry):
-                written |= self._ports(label, entry, self._fallback_of(label, changes))
+                fallback = 0 if name in orphaned else self._fallback_of(label)
+                written |= self._ports(label, entry, fallback)
         for key, value in written.items():
             self._maps["services"].update(key, value)
         for key in stale - written.keys():
@@ -148,10 +150,7 @@ class Application:
         vip, protocol = layout.pack_address(entry.vip), PROTOCOL_NUMBERS[entry.protocol]
         return {layout.SERVICE_KEY.pack(vip, port.to_bytes(2), protocol): value for port in entry.ports}
 
-    def _fallback_of(self, label: ServiceLabel, changes: Sequence[Change]) -> int:
-        key = f"fallback/{label.name}"
-        if any(change.key == key and change.want is None for change in changes):
-            return 0
+    def _fallback_of(self, label: ServiceLabel) -> int:
         return next((s.number for s in self._live(label) if s.fallback), 0)
 
     def _end_services(self, changes: Iterable[Change]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
-_SIZES = (4_093, 16_381, 65_521)
+_SIZES = (1_021, 4_093, 16_381, 65_521)
 """Primes. A table of at least 100 slots a member is balanced within about one per cent."""
 
 

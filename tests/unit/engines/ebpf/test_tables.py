@@ -55,7 +55,8 @@ def test_maglev_moves_about_one_per_cent_in_an_even_pool() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "size"), [(1, 4093), (40, 4093), (41, 16381), (164, 65521), (999, 65521)]
+    ("members", "size"),
+    [(1, 1021), (10, 1021), (11, 4093), (40, 4093), (41, 16381), (164, 65521), (999, 65521)],
 )
 def test_sizes_are_primes_of_a_hundred_slots_a_member(members: int, size: int) -> None:
     assert maglev.size_for(members) == size
