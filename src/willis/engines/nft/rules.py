@@ -33,7 +33,6 @@ SETS = {"routed": "type mark", "replies": "type mark; counter", "down": "type ma
 """Marks that are masqueraded; the bytes of replies; marks of members that carry nothing (a note)."""
 
 CHAINS = {
-    "marked": "type filter hook prerouting priority mangle",
     "to_server": "type nat hook prerouting priority dstnat",
     "from_node": "type nat hook postrouting priority srcnat",
     "replied": "type filter hook forward priority filter",
@@ -44,8 +43,9 @@ _OURS = f"meta mark & {MASK:#x} == {OURS:#x}"
 _PORTS = "meta l4proto { tcp, udp }"
 
 _RULES = (
-    # Conntrack keeps the mark, for the source in postrouting and for the replies.
-    ("marked", f"{_OURS} ct state new ct mark set meta mark meta mark vmap @timing"),
+    # A nat chain sees only a connection's first packet, so all others pay nothing here. Conntrack
+    # keeps the mark, for the source in postrouting and for the replies.
+    ("to_server", f"{_OURS} ct mark set meta mark meta mark vmap @timing"),
     ("to_server", f"{_OURS} {_PORTS} dnat ip to meta mark map @endpoint4"),
     ("to_server", f"{_OURS} dnat ip to meta mark map @address4"),
     ("to_server", f"{_OURS} {_PORTS} dnat ip6 to meta mark map @endpoint6"),
