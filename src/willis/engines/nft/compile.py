@@ -108,10 +108,7 @@ def _translations(
 
 def _source(config: Config, service: VirtualService, server: RealServer) -> Address | None:
     """The document's, else the node's own in the subnet that it shares with the server."""
-    if service.source is not None:
-        return service.source
-    own = (address for interface in config.interfaces for address in interface.addresses)
-    return next((address.ip for address in own if server.address in address.network), None)
+    return service.source or config.own_address_facing(server.address)
 
 
 def _timing(service: VirtualService) -> Timing:
