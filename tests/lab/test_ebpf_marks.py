@@ -20,6 +20,7 @@ from willis.engines.nft import conntrack
 from willis.model.config import Config
 from willis.model.node import Attach
 from willis.model.service import (
+    TRANSLATED,
     Forwarding,
     Protocol,
     RealServer,
@@ -28,7 +29,6 @@ from willis.model.service import (
     VirtualService,
 )
 from willis.model.status import Admin
-from willis.plan.marks import TRANSLATED
 
 pytestmark = LAB
 

@@ -12,6 +12,7 @@ from willis.config.places import at, servers
 from willis.config.problem import Fault, Path, Severity
 from willis.model.config import Config
 from willis.model.service import (
+    TRANSLATED,
     Address,
     Application,
     Forwarding,
@@ -20,7 +21,6 @@ from willis.model.service import (
     VirtualService,
 )
 
-_TRANSLATED = (Forwarding.NAT, Forwarding.SNAT)
 _INTERFACES: Path = ("interfaces",)
 
 
@@ -50,7 +50,7 @@ def one_packet_is_for_datagrams(service: VirtualService) -> Iterator[Fault]:
 
 def one_packet_is_for_dr(service: VirtualService) -> Iterator[Fault]:
     """Warning: `one-packet` with `nat` or `snat`."""
-    if service.one_packet and service.protocol is Protocol.UDP and service.forwarding in _TRANSLATED:
+    if service.one_packet and service.protocol is Protocol.UDP and service.forwarding in TRANSLATED:
         what = (
             f"With {service.forwarding}, datagrams from one port of a client stay on one server while the "
             "translation is remembered: answers could not find their way back otherwise."
@@ -70,7 +70,7 @@ def timeouts_are_layer_4(service: VirtualService) -> Iterator[Fault]:
 
 def a_translated_port_is_one(service: VirtualService) -> Iterator[Fault]:
     """Warning: several ports of a `nat` or `snat` service that all go to one port of a real server."""
-    if service.forwarding not in _TRANSLATED or len(service.ports) < 2:
+    if service.forwarding not in TRANSLATED or len(service.ports) < 2:
         return
     for path, server in servers(service):
         if server.port is not None:

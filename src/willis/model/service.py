@@ -38,6 +38,10 @@ class Forwarding(StrEnum):
         return 7 if self is Forwarding.PROXY else 4
 
 
+TRANSLATED = (Forwarding.NAT, Forwarding.SNAT)
+"""The modes in which packets get another address on their way."""
+
+
 class Protocol(StrEnum):
     """The transport protocol that the VIP listens on."""
 

@@ -11,14 +11,12 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from willis.model.config import Config
-from willis.model.service import Address, Forwarding, RealServer, VirtualService
+from willis.model.service import TRANSLATED, Address, RealServer, VirtualService
 
 MASK = 0xFF000000
 """The bits of the mark that say it is ours; an administrator's own marks must leave them alone."""
 OURS = 0x57000000
 _NUMBERS = 1 << 24
-
-TRANSLATED = (Forwarding.NAT, Forwarding.SNAT)
 
 
 Translated = tuple[str, Address, int | None]

@@ -19,10 +19,17 @@ from willis.engines.ebpf.entries import (
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.model.node import Attach, Interface
-from willis.model.service import Forwarding, RealServer, Scheduler, SourcePersistence, VirtualService
+from willis.model.service import (
+    TRANSLATED,
+    Forwarding,
+    RealServer,
+    Scheduler,
+    SourcePersistence,
+    VirtualService,
+)
 from willis.model.status import Admin, Status
 from willis.plan.diff import Artefacts
-from willis.plan.marks import TRANSLATED, Translated, marks
+from willis.plan.marks import Translated, marks
 from willis.plan.members import Member, Standing, admin_of, members
 
 _STANDING_OF = {Admin.ONLINE: Standing.OPEN, Admin.DRAIN: Standing.DRAIN, Admin.HALT: Standing.DOWN}

@@ -19,8 +19,8 @@ from __future__ import annotations
 import re
 
 from willis.model.config import Config
+from willis.model.service import TRANSLATED
 from willis.model.status import Status
-from willis.plan.marks import TRANSLATED
 
 FORWARD4 = "net.ipv4.ip_forward"
 FORWARD6 = "net.ipv6.conf.all.forwarding"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from willis.engines.nft.rules import BASE
 from willis.model.config import Config
-from willis.model.service import Address, Forwarding, Protocol, RealServer, VirtualService
+from willis.model.service import TRANSLATED, Address, Forwarding, Protocol, RealServer, VirtualService
 from willis.model.status import Admin, Status
-from willis.plan.marks import TRANSLATED, Translated, marks
+from willis.plan.marks import Translated, marks
 from willis.plan.members import Standing, admin_of, members
 
 

@@ -22,9 +22,17 @@ from willis.engines.ebpf.entries import (
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.model.node import Attach, Host
-from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, SourcePersistence, Timeouts
+from willis.model.service import (
+    TRANSLATED,
+    Forwarding,
+    Protocol,
+    RealServer,
+    Scheduler,
+    SourcePersistence,
+    Timeouts,
+)
 from willis.model.status import Admin, Place, Status, Verdict
-from willis.plan.marks import MASK, OURS, TRANSLATED, marks
+from willis.plan.marks import MASK, OURS, marks
 from willis.plan.members import Standing
 
 RIPS = [IPv4Address(f"10.60.0.1{n}") for n in range(4)]
