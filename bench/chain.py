@@ -31,7 +31,8 @@ from bench.topology import (
     server_address,
     sysctl,
 )
-from willis.model.service import Forwarding, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Forwarding
 
 _ANSWERED = 8192
 """Frames, several of each flow."""

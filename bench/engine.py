@@ -22,7 +22,8 @@ from willis.engines.port import Engine
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
-from willis.model.service import Forwarding, Persistence, Protocol, RealServer, Scheduler, VirtualService
+from willis.model.persistence import Persistence
+from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, VirtualService
 from willis.model.status import Health, Status, Verdict
 from willis.plan.diff import diff
 from willis.plan.members import targets

@@ -17,7 +17,8 @@ from bench import engine
 from bench.engine import Policy
 from bench.kernel import FRAME_BYTES, Hook, Plan, Programs
 from bench.topology import CLIENTS, FRONT_MAC, GENERATOR_MAC, PORT, SINK_MAC, VIP, Unable, bed, index, inside
-from willis.model.service import Scheduler, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Scheduler
 
 _SYN, _ACK = 0x02, 0x10
 _MANY = 0xFFFFFF

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Host, Interface
+from willis.model.persistence import CookiePersistence, SourcePersistence
 from willis.model.service import (
     Application,
-    CookiePersistence,
     Forwarding,
     RealServer,
     Scheduler,
-    SourcePersistence,
     VirtualService,
 )
 from willis.model.status import Admin, Health, Place, Status, Verdict

@@ -196,10 +196,13 @@ class NatNet:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
-    def seconds_left(self, port: int) -> int:
-        """How long conntrack remembers the connection from that port of the client."""
+    def seconds_left(self, protocol: str, port: int) -> int:
+        """How long conntrack remembers the client's flow from that port to VIP and PORT."""
         table = self.node.call(Path("/proc/thread-self/net/nf_conntrack").read_text)
-        (line,) = [line for line in table.splitlines() if f" sport={port} " in line]
+        # Ports come again within the minutes that conntrack remembers an ended conversation.
+        flow = f" src={CLIENT} dst={VIP} sport={port} dport={PORT} "
+        lines = [line for line in table.splitlines() if flow in line]
+        (line,) = [line for line in lines if line.split()[2] == protocol]
         return int(line.split()[4])
 
     def close(self) -> None:

@@ -20,7 +20,8 @@ from willis.engines.ebpf.bpf import Map
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.engines.port import EngineError
 from willis.model.config import Config
-from willis.model.service import Protocol, RealServer, Scheduler, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Protocol, RealServer, Scheduler
 
 pytestmark = LAB
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab.ebpf_net import LAB, NAMES, PORT, SOURCES, VIP, Net, echo, site, started
 from willis.engines.ebpf import layout
-from willis.model.service import SourcePersistence
+from willis.model.persistence import SourcePersistence
 
 pytestmark = LAB
 

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.lab.ebpf_net import LAB, NAMES, PORT, SOURCES, VIP, VIP6, Net, echo, site, started, up
-from willis.model.service import Protocol, Scheduler, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Protocol, Scheduler
 
 pytestmark = LAB
 

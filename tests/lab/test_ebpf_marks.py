@@ -19,13 +19,13 @@ from willis.engines.ebpf.layout import SlotState
 from willis.engines.nft import conntrack
 from willis.model.config import Config
 from willis.model.node import Attach
+from willis.model.persistence import SourcePersistence
 from willis.model.service import (
     TRANSLATED,
     Forwarding,
     Protocol,
     RealServer,
     Scheduler,
-    SourcePersistence,
     VirtualService,
 )
 from willis.model.status import Admin

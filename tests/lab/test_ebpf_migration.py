@@ -15,7 +15,8 @@ from willis.engines.ebpf import bpf, layout, migrate
 from willis.engines.ebpf.bpf import Command, Map, MapInfo
 from willis.engines.port import EngineError
 from willis.model.node import Attach
-from willis.model.service import Scheduler, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Scheduler
 
 pytestmark = LAB
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.lab.ebpf_net import LAB, SOURCES, Net, echo, site, started, up
 from willis.engines.ebpf import layout
-from willis.model.service import Scheduler, SourcePersistence, VirtualService
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Scheduler, VirtualService
 from willis.model.status import Admin
 
 pytestmark = LAB

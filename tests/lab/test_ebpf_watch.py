@@ -12,7 +12,8 @@ from tests.lab.ebpf_net import LAB, NAMES, SOURCES, VIP6, Net, echo, site, start
 from willis.engines.ebpf import fullness, layout
 from willis.engines.ebpf.fullness import Room
 from willis.engines.ebpf.layout import INDEX
-from willis.model.service import Scheduler, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Scheduler
 
 pytestmark = LAB
 

@@ -33,7 +33,8 @@ from tests.lab.proxy import (
 from willis.engines.haproxy.compile import CONFIG
 from willis.engines.haproxy.runtime import Runtime
 from willis.engines.port import EngineError
-from willis.model.service import Forwarding, Scheduler, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Forwarding, Scheduler
 from willis.model.status import Admin, Place, Verdict
 from willis.plan.diff import diff
 

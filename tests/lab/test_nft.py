@@ -210,10 +210,10 @@ def test_a_server_that_is_down_is_forgotten(net: NatNet) -> None:
 def test_silent_connections_are_remembered_as_long_as_the_service_says(net: NatNet) -> None:
     net.serve(site(nat(timeouts=Timeouts(7200, 40, 30)), udp(nat("Udp", timeouts=Timeouts(1, 1, 900)))))
     talk = net.connect()
-    assert 7100 < net.seconds_left(talk.wire.getsockname()[1]) <= 7200
+    assert 7100 < net.seconds_left("tcp", talk.wire.getsockname()[1]) <= 7200
     with net.sender(socket.AF_INET) as wire:
         net.datagram(sender=wire)
-        assert 800 < net.seconds_left(wire.getsockname()[1]) <= 900
+        assert 800 < net.seconds_left("udp", wire.getsockname()[1]) <= 900
     talk.close()
 
 

@@ -10,23 +10,22 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Any
 
-from willis.config.document import MOST_PORTS
+from willis.config.document import MOST_PORTS, SERVICE, SITE
+from willis.config.make import make
 from willis.config.parse import guess
 from willis.config.problem import Fault, Path, did_you_mean, shown
 from willis.config.scalars import Span
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
+from willis.model.persistence import Persistence
 from willis.model.service import (
     Address,
     Application,
-    CookiePersistence,
     Forwarding,
-    Persistence,
     Protocol,
     RealServer,
     Scheduler,
-    SourcePersistence,
     Timeouts,
     VirtualService,
 )
@@ -35,7 +34,19 @@ Fields = dict[str, Any]
 
 _NOWHERE: Address = IPv4Address(0)
 _CHECK_FIELDS = {"interval": "interval_s", "timeout": "timeout_s"}
-_PERSISTENCE_FIELDS = {"timeout": "timeout_s", "idle": "idle_s", "life": "life_s"}
+PROXY_KEYS = {
+    "proxy-timeouts": "waits",
+    "limits": "limits",
+    "tls": "tls",
+    "server-tls": "server_tls",
+    "proxy-protocol": "proxy_protocol",
+    "behind-proxies": "behind_proxies",
+    "transparent": "transparent",
+    "quick-acknowledge": "quick_acknowledge",
+    "http": "http",
+    "dicom": "dicom",
+}
+"""Keys of a service that become fields of the model as they are (``make``)."""
 _TIMEOUT_FIELDS = {"established": "established_s", "closing": "closing_s", "datagram": "datagram_s"}
 
 
@@ -52,6 +63,7 @@ def build(site: Fields, faults: list[Fault]) -> Config:
             _Service(name, fields or {}, defaults, known, faults).build()
             for name, fields in site.get("services", {}).items()
         ),
+        acme=make(SITE.by_name["acme"].kind, site.get("acme")),
     )
 
 
@@ -98,6 +110,7 @@ class _Service:
             source=fields.get("source"),
             one_packet=fields.get("one-packet", False),
             timeouts=self._timeouts(),
+            **self._proxy(),
         )
 
     def _ports(self) -> tuple[int, ...]:
@@ -129,14 +142,26 @@ class _Service:
         return Check(**{_CHECK_FIELDS.get(key, key): value for key, value in merged.items()})
 
     def _persistence(self) -> Persistence | None:
-        given = dict(self.fields.get("persistence", {}))
-        kind = given.pop("kind", None)
-        renamed = {_PERSISTENCE_FIELDS.get(key, key): value for key, value in given.items()}
-        if kind == "cookie":
-            return CookiePersistence(**renamed)
-        if kind == "source-ip":
-            return SourcePersistence(**{"mask": self.vip.max_prefixlen, **renamed})
-        return None
+        """Without a mask the whole address of the VIP's family counts."""
+        given = self.fields.get("persistence")
+        if given is None:
+            return None
+        whole = {"mask": self.vip.max_prefixlen}
+        if given["kind"] == "source-ip":
+            given = {**whole, **given}
+        elif "otherwise" in given:
+            given = {**given, "otherwise": {**whole, **given["otherwise"]}}
+        made: Persistence | None = make(SERVICE.by_name["persistence"].kind, given)
+        return made
+
+    def _proxy(self) -> Fields:
+        """The fields of layer 7 that the document names."""
+        made = {
+            field: make(SERVICE.by_name[key].kind, self.fields[key])
+            for key, field in PROXY_KEYS.items()
+            if self.fields.get(key) is not None
+        }
+        return {field: value for field, value in made.items() if value is not None}
 
     def _pool(self) -> list[RealServer]:
         path: Path = ("services", self.name, "pool")

@@ -7,10 +7,21 @@ from __future__ import annotations
 
 import re
 
-from willis.config.fields import Key, Many, Names, Record, Variant
+from willis.config.document_proxy import (
+    ACME,
+    DICOM,
+    HTTP,
+    LIMITS,
+    PERSISTENCE,
+    SERVER_TLS,
+    TLS,
+    WAITS,
+)
+from willis.config.fields import Key, Many, Names, Record
 from willis.config.scalars import Choice, Duration, Flag, Integer, IPAddress, Name, OwnAddress, PortSpan
 from willis.model.check import CheckKind
 from willis.model.node import Attach
+from willis.model.proxy import ProxyProtocol
 from willis.model.service import Application, Forwarding, Protocol, Scheduler
 
 LATER = (Forwarding.TUN,)
@@ -18,9 +29,6 @@ LATER = (Forwarding.TUN,)
 
 MOST_PORTS = 1024
 """How many ports one service may have."""
-
-COOKIE = re.compile(r"\A[A-Za-z0-9_-]{1,32}\Z")
-"""What a persistence cookie may be called: part of what RFC 6265 allows, and safe in any generated file."""
 
 _INTERFACE = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,14}\Z")
 """The kernel holds at most 15 bytes of an interface's name (IFNAMSIZ)."""
@@ -73,48 +81,6 @@ POOL_ITEM = Record(
 )
 FALLBACK = Record("Fallback server", POOL_ITEM.keys[:2], short="host")
 
-SOURCE_IP = Record(
-    "Persistence by source address",
-    (
-        Key(
-            "timeout",
-            Duration("1s", "24h", whole=True),
-            "How long a client without a new connection keeps its real server.",
-            default="`5m`",
-        ),
-        Key(
-            "mask",
-            Integer(1, 128),
-            "Prefix of the client's address that counts; less joins neighbours. IPv4: at most 32.",
-            default="the whole address",
-        ),
-    ),
-)
-COOKIE_RECORD = Record(
-    "Persistence by cookie",
-    (
-        Key(
-            "name",
-            Name("cookie", COOKIE, "1 to 32 letters, digits, '_' or '-'"),
-            "The cookie that the proxy inserts.",
-            default="`SERVERID`",
-        ),
-        Key(
-            "idle",
-            Duration("1s", "30d", whole=True),
-            "Time without a request after which the cookie no longer counts.",
-            default="`30m`",
-        ),
-        Key(
-            "life",
-            Duration("1s", "30d", whole=True),
-            "Time after which the cookie no longer counts, used or not.",
-            default="`12h`",
-        ),
-    ),
-)
-PERSISTENCE = Variant("Persistence", "kind", {"source-ip": SOURCE_IP, "cookie": COOKIE_RECORD})
-
 TIMEOUTS = Record(
     "Time-outs",
     (
@@ -146,8 +112,9 @@ SERVICE = Record(
         Key(
             "ports",
             Many("port", PortSpan(), most=MOST_PORTS, bare=True),
-            f"The port, a range, or a list of both, {MOST_PORTS:,} ports in all. They share one persistence.",
-            required=True,
+            f"The port, a range, or a list of both, {MOST_PORTS:,} ports in all. They share one persistence. "
+            "A `proxy` service without ports serves only where another service's rules or routes lead.",
+            default="**required** but for `proxy`",
         ),
         Key(
             "protocol",
@@ -194,6 +161,38 @@ SERVICE = Record(
             "Weight of its real servers that name none.",
             default="`defaults.weight`",
         ),
+        Key(
+            "proxy-timeouts", WAITS, "Layer 7: how long the proxy waits.", default="the defaults of its keys"
+        ),
+        Key("limits", LIMITS, "Layer 7: what clients may ask for.", default="none"),
+        Key("tls", TLS, "Layer 7: TLS ends here.", default="none, or it passes through"),
+        Key("server-tls", SERVER_TLS, "Layer 7: TLS towards real servers.", default="none"),
+        Key(
+            "proxy-protocol",
+            Choice(ProxyProtocol),
+            "Layer 7: tell real servers of the client by the PROXY protocol.",
+            default="none",
+        ),
+        Key(
+            "behind-proxies",
+            Flag(),
+            "Layer 7: clients come through proxies that speak the PROXY protocol.",
+            default="`false`",
+        ),
+        Key(
+            "transparent",
+            Flag(),
+            "Layer 7: real servers see the client's own address. Their answers must return through the node.",
+            default="`false`",
+        ),
+        Key(
+            "quick-acknowledge",
+            Flag(),
+            "Layer 7: acknowledge real servers' answers at once, which senders of many images wait for.",
+            default="`true` with dicom and mwl",
+        ),
+        Key("http", HTTP, "Layer 7: what HTTP services may ask for.", default="the defaults of its keys"),
+        Key("dicom", DICOM, "Layer 7: what DICOM services may ask for.", default="the defaults of its keys"),
         Key("persistence", PERSISTENCE, "What keeps a client on its real server.", default="none"),
         Key(
             "check",
@@ -266,6 +265,7 @@ SITE = Record(
             "What stands in where a service is silent.",
             default="the defaults of its keys",
         ),
+        Key("acme", ACME, "Certificates that are ordered and renewed by themselves.", default="none"),
         Key("services", Names(Name("service"), SERVICE), "The virtual services by name.", required=True),
     ),
 )

@@ -32,6 +32,8 @@ class Record:
     title: str
     keys: tuple[Key, ...]
     short: str | None = None
+    makes: type | None = None
+    """The frozen class of the model whose fields the keys are (``make``)."""
     by_name: dict[str, Key] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

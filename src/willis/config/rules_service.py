@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from willis.config.build import PROXY_KEYS
 from willis.config.document import LATER
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Severity
 from willis.config.rules_translation import TRANSLATION_RULES
 from willis.model.check import CheckKind
-from willis.model.service import (
+from willis.model.persistence import (
+    ApplicationCookiePersistence,
     CookiePersistence,
-    Forwarding,
-    Protocol,
+    HeaderPersistence,
     SourcePersistence,
-    VirtualService,
+    TitlePersistence,
+    TlsSessionPersistence,
 )
+from willis.model.service import Forwarding, Protocol, VirtualService
 
 
 def forwarding_is_carried(service: VirtualService) -> Iterator[Fault]:
@@ -31,6 +34,36 @@ def forwarding_is_carried(service: VirtualService) -> Iterator[Fault]:
         )
         remedy = "For servers in another subnet use snat, or proxy; dr where the node has an interface there."
         yield Fault(at(service, "forwarding"), what, remedy)
+
+
+def ports_are_named(service: VirtualService) -> Iterator[Fault]:
+    """Every service but a `proxy` one has ports; without them real servers name their own."""
+    if service.ports:
+        return
+    if service.forwarding is not Forwarding.PROXY:
+        what = "'ports' is missing: clients must be able to connect somewhere."
+        yield Fault(
+            at(service, "ports"), what, "Name the port or ports.", rests_on=(at(service, "forwarding"),)
+        )
+        return
+    for path, server in servers(service):
+        if server.port is None:
+            what = f"The service has no port of its own that {server.host} could share."
+            yield Fault(
+                (*path, "port"), what, "Name the port of each real server.", rests_on=(at(service, "ports"),)
+            )
+
+
+def layer_7_keys_need_layer_7(service: VirtualService) -> Iterator[Fault]:
+    """What only the proxy can do needs forwarding `proxy`."""
+    if service.forwarding is Forwarding.PROXY:
+        return
+    plain = VirtualService("plain", service.vip, (), Forwarding.PROXY, service.check, ())
+    for key, field in PROXY_KEYS.items():
+        if getattr(service, field) != getattr(plain, field):
+            what = f"'{key}' needs layer 7, and this service is forwarded by {service.forwarding}."
+            needs = (at(service, "forwarding"),)
+            yield Fault(at(service, key), what, "Remove it, or use forwarding: proxy.", rests_on=needs)
 
 
 def dr_keeps_the_port(service: VirtualService) -> Iterator[Fault]:
@@ -63,19 +96,31 @@ def layer_4_stays_in_the_family(service: VirtualService) -> Iterator[Fault]:
             yield Fault((*path, "host"), what, remedy, rests_on=needs)
 
 
-def cookie_needs_http(service: VirtualService) -> Iterator[Fault]:
-    """Persistence by cookie needs forwarding `proxy` and application `http` or `mint`."""
-    if not isinstance(service.persistence, CookiePersistence):
+_OF_HTTP = (CookiePersistence, ApplicationCookiePersistence, HeaderPersistence)
+
+
+def persistence_fits_the_protocol(service: VirtualService) -> Iterator[Fault]:
+    """Persistence by cookie or header needs HTTP, by AE title DICOM, by TLS session TLS that passes through."""
+    kept = service.persistence
+    if kept is None or isinstance(kept, SourcePersistence):
         return
     path = at(service, "persistence", "kind")
     if service.forwarding.layer != 7:
-        what = f"A cookie needs layer 7, and this service is forwarded by {service.forwarding}."
+        what = f"This persistence needs layer 7, and this service is forwarded by {service.forwarding}."
         remedy = "Use forwarding: proxy, or persistence of kind source-ip."
         yield Fault(path, what, remedy, rests_on=(at(service, "forwarding"),))
-    if not service.application.is_http:
-        what = f"A cookie needs HTTP, and the application of this service is {service.application}."
+    spoken = f"and the application of this service is {service.application}"
+    needs = (at(service, "application"),)
+    if isinstance(kept, _OF_HTTP) and not service.application.is_http:
         remedy = "Set application: http (or mint), or use persistence of kind source-ip."
-        yield Fault(path, what, remedy, rests_on=(at(service, "application"),))
+        yield Fault(path, f"A cookie or header needs HTTP, {spoken}.", remedy, rests_on=needs)
+    if isinstance(kept, TitlePersistence) and not service.application.is_dicom:
+        remedy = "Set application: dicom (or mwl), or use persistence of kind source-ip."
+        yield Fault(path, f"An AE title needs DICOM, {spoken}.", remedy, rests_on=needs)
+    if isinstance(kept, TlsSessionPersistence) and (service.tls is not None or service.application.is_http):
+        what = "The TLS session can be seen only where TLS passes through to the real servers."
+        remedy = "Remove 'tls' and use application: generic, or use another persistence."
+        yield Fault(path, what, remedy, rests_on=(at(service, "tls"), *needs))
 
 
 def mask_fits_the_family(service: VirtualService) -> Iterator[Fault]:
@@ -152,9 +197,11 @@ def udp_is_checked_by_tcp(service: VirtualService) -> Iterator[Fault]:
 
 SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     forwarding_is_carried,
+    ports_are_named,
+    layer_7_keys_need_layer_7,
     dr_keeps_the_port,
     layer_4_stays_in_the_family,
-    cookie_needs_http,
+    persistence_fits_the_protocol,
     mask_fits_the_family,
     udp_is_layer_4,
     *TRANSLATION_RULES,

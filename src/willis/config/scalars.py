@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from typing import Any, Protocol
 
 from willis.config.problem import did_you_mean, shown, suggestion
+from willis.model.proxy import Network as AnyNetwork
 from willis.model.service import NAME, Address
 
 Schema = dict[str, Any]
@@ -86,6 +87,32 @@ class Name:
 
     def words(self) -> str:
         return f"a name: {self.allowed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A value by an allow-list of its own; it may stand, quoted as its grammar wants, in a generated file."""
+
+    of: str
+    """What it is: ``header name``."""
+    pattern: str
+    """A regular expression for the whole of it."""
+    allowed: str
+    example: str
+
+    def read(self, text: str, plain: bool) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise Unfit(f"{shown(text)} is no valid {self.of}.", f"Use {self.words()}.")
+        trap = taken_for(text) if plain else None
+        if trap is not None:
+            raise Unfit(f"{shown(text)} without quotes is {trap} to YAML.", f'Write it in quotes: "{text}".')
+        return text
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
+
+    def words(self) -> str:
+        return f"{self.allowed}, such as {self.example}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +247,42 @@ def _reason(text: str) -> str:
     return f" (to YAML it is {trap})" if trap else ""
 
 
+_SIZES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A whole number of bytes with a unit of 1,024 and its powers."""
+
+    low: str
+    high: str
+
+    def read(self, text: str, plain: bool) -> int:
+        size = _bytes(text)
+        if size is None:
+            raise Unfit(f"{shown(text)} is not a size.", f"Write {self.words()}.")
+        if not (_bytes(self.low) or 0) <= size <= (_bytes(self.high) or 0):
+            raise Unfit(f"{text} is out of range.", f"Use {self.low} to {self.high}.")
+        return size
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^[0-9]{1,9}[kmgt]$"}
+
+    def words(self) -> str:
+        return f"a size, {self.low} to {self.high} (units k, m, g, t)"
+
+
+def _bytes(text: str) -> int | None:
+    match = re.match(r"\A([0-9]{1,9})([kmgt])\Z", text)
+    return int(match[1]) * _SIZES[match[2]] if match else None
+
+
+def size_text(size: int) -> str:
+    """The text that ``Size`` reads as ``size``, in the largest unit that leaves no rest."""
+    unit, each = next((u, each) for u, each in reversed(_SIZES.items()) if size % each == 0)
+    return f"{size // each}{unit}"
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One word of a few."""
@@ -337,3 +400,23 @@ def is_edge(address: Address, own: IPv4Interface | IPv6Interface) -> bool:
     if network.version == 6 or network.prefixlen >= 31:
         return False
     return address in (network.network_address, network.broadcast_address)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network by its first address and prefix length; a bare address is a network of one."""
+
+    def read(self, text: str, plain: bool) -> AnyNetwork:
+        try:
+            return ip_network(text if "%" not in text else "")
+        except ValueError as error:
+            why = ": it has bits beyond its prefix" if "host bits" in str(error) else ""
+            raise Unfit(
+                f"{shown(text)} is no network{why}.", "Write one such as 10.60.0.0/24, or an address."
+            ) from None
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}
+
+    def words(self) -> str:
+        return "a network such as 10.60.0.0/24, or an address"

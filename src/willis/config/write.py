@@ -5,21 +5,29 @@ anyway is left out. The same config always gives the same text, and ``load`` giv
 config back. Only typed values are written, so no text can leave its place.
 """
 
+# ruff: noqa: ANN401 - a parsed tree has no type of its own
+
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from ipaddress import IPv4Address
+from typing import Any, TypeVar
 
-from willis.config.scalars import taken_for
+from willis.config.build import PROXY_KEYS
+from willis.config.document import SERVICE, SITE
+from willis.config.fields import Kind, Many, Record, Variant
+from willis.config.make import unmake
+from willis.config.scalars import Duration, Size, size_text, taken_for
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Interface
+from willis.model.persistence import Persistence, SourcePersistence
 from willis.model.service import (
     Application,
-    CookiePersistence,
-    Persistence,
+    Forwarding,
     Protocol,
     RealServer,
     Scheduler,
@@ -30,7 +38,12 @@ from willis.model.service import (
 _T = TypeVar("_T")
 
 _WIDTH = 100
+_BARE = re.compile(r"\A[A-Za-z0-9_./@+][A-Za-z0-9_./@+-]*\Z")
+"""What means the same to every YAML reader without quotes, unless it is a word or number of YAML's."""
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+
+_PLAIN = VirtualService("plain", IPv4Address(0), (), Forwarding.PROXY, Check(), ())
+"""A service that asks for nothing of layer 7."""
 
 
 def write(config: Config, notes: Mapping[str, str] | None = None) -> str:
@@ -63,6 +76,8 @@ class _Writer:
         yield f"site: {_token(self.config.site)}"
         yield from self._section("interfaces", self.config.interfaces, self._interfaces())
         yield from self._section("hosts", self.config.hosts, self._hosts())
+        if self.config.acme is not None:
+            yield from ("", *_block("acme", _tree(SITE.by_name["acme"].kind, self.config.acme)))
         if self.config.services:
             yield from ("", *self._note("defaults", ""), "defaults:", *self._default_lines())
         yield from self._section("services", self.config.services, self._services())
@@ -99,7 +114,8 @@ class _Writer:
 
     def _service(self, service: VirtualService) -> Iterator[str]:
         yield f"vip: {_token(service.vip)}"
-        yield from _ports(service)
+        if service.ports:
+            yield from _ports(service)
         if service.protocol is not Protocol.TCP:
             yield f"protocol: {service.protocol}"
         if service.application is not Application.GENERIC:
@@ -114,7 +130,12 @@ class _Writer:
         if service.scheduler is not self.defaults.scheduler:
             yield f"scheduler: {service.scheduler}"
         if service.persistence is not None:
-            yield f"persistence: {_flow(_persistence(service.persistence, service.vip.max_prefixlen))}"
+            tree = _persistence(service.persistence, service.vip.max_prefixlen)
+            yield from _block("persistence", tree)
+        for key, field in PROXY_KEYS.items():
+            value = getattr(service, field)
+            if value != getattr(_PLAIN, field):
+                yield from _block(key, _tree(SERVICE.by_name[key].kind, value))
         common = _check(self.defaults.check)
         own = {key: value for key, value in _check(service.check).items() if common.get(key) != value}
         if own:
@@ -159,16 +180,61 @@ def _check(check: Check) -> dict[str, str]:
     return written if check.port is None else {**written, "port": str(check.port)}
 
 
-def _persistence(persistence: Persistence, whole_address: int) -> dict[str, str]:
-    if isinstance(persistence, CookiePersistence):
-        return {
-            "kind": "cookie",
-            "name": _token(persistence.name),
-            "idle": _duration(persistence.idle_s),
-            "life": _duration(persistence.life_s),
-        }
-    written = {"kind": "source-ip", "timeout": _duration(persistence.timeout_s)}
-    return written if persistence.mask == whole_address else {**written, "mask": str(persistence.mask)}
+def _persistence(persistence: Persistence, whole_address: int) -> dict[str, Any]:
+    """Without a mask that is the whole address of the family."""
+    tree: dict[str, Any] = _tree(SERVICE.by_name["persistence"].kind, persistence)
+    for source in (tree, tree.get("otherwise", {})):
+        if source.get("mask") == str(whole_address):
+            del source["mask"]
+    if isinstance(persistence, SourcePersistence) and persistence.mask != whole_address:
+        tree["mask"] = str(persistence.mask)
+    otherwise = getattr(persistence, "otherwise", None)
+    if otherwise is not None and otherwise.mask != whole_address:
+        tree["otherwise"]["mask"] = str(otherwise.mask)
+    return tree
+
+
+def _tree(kind: Kind, value: Any) -> Any:
+    """The value as nested dicts and lists of the texts that the document takes, without defaults."""
+    return _texts(kind, unmake(kind, value))
+
+
+def _texts(kind: Kind, plain: Any) -> Any:
+    match kind:
+        case Record():
+            return {key: _texts(kind.by_name[key].kind, value) for key, value in plain.items()}
+        case Variant():
+            word = plain[kind.tag]
+            rest = {key: value for key, value in plain.items() if key != kind.tag}
+            return {kind.tag: word, **_texts(kind.records[word], rest)}
+        case Many():
+            return [_texts(kind.item, item) for item in plain]
+        case Duration():
+            return _duration(plain)
+        case Size():
+            return size_text(plain)
+        case _:
+            return str(plain).lower() if isinstance(plain, bool) else _token(plain)
+
+
+def _block(key: str, tree: Any) -> Iterator[str]:
+    """``key`` with its tree, on one line where that fits and reads well."""
+    flat = f"{key}: {_one_line(tree)}"
+    if len(flat) <= _WIDTH or not isinstance(tree, dict | list):
+        yield flat
+        return
+    yield f"{key}:"
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from (f"  {line}" for line in _block(name, value))
+    else:
+        yield from (f"  - {_one_line(item)}" for item in tree)
+
+
+def _one_line(tree: Any) -> str:
+    if isinstance(tree, dict):
+        return "{" + ", ".join(f"{key}: {_one_line(value)}" for key, value in tree.items()) + "}"
+    return _list(map(_one_line, tree)) if isinstance(tree, list) else str(tree)
 
 
 def _server(server: RealServer, usual_weight: int) -> str:
@@ -209,7 +275,10 @@ def _duration(seconds: float) -> str:
 def _token(value: object) -> str:
     """A name or address; in quotes where YAML would take it for something else."""
     text = str(value)
-    return f'"{text}"' if ":" in text or text.startswith("-") or taken_for(text) else text
+    if _BARE.match(text) and not taken_for(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _flow(record: Mapping[str, str]) -> str:

@@ -17,7 +17,8 @@ from willis.engines.port import Client, Engine, Ties, Traffic
 from willis.health.schedule import Schedule
 from willis.model.check import Check, Target
 from willis.model.config import Config
-from willis.model.service import Address, SourcePersistence
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Address
 from willis.model.status import Admin, Health, Status
 from willis.plan.admin import AdminRefusal, find, left_without, order
 from willis.plan.members import members, target, targets

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from willis.lab.evidence import Entry
-from willis.model.service import Forwarding, SourcePersistence, VirtualService
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Forwarding, VirtualService
 
 
 @dataclass(frozen=True, slots=True)

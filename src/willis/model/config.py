@@ -10,6 +10,29 @@ from willis.model.service import Address, VirtualService
 
 
 @dataclass(frozen=True, slots=True)
+class AcmeCertificate:
+    """A certificate that is ordered and renewed by itself."""
+
+    name: str
+    """In the certificate store."""
+    domains: tuple[str, ...]
+    """Host names that clients use; the first is the common name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acme:
+    """Where certificates are ordered (RFC 8555), proved by HTTP-01 on the VIPs' own port 80."""
+
+    directory: str
+    """The authority's URL."""
+    contact: str | None = None
+    """An e-mail address."""
+    authority: str | None = None
+    """Whose certificate the directory itself has, by name in the store; None: the system's authorities."""
+    certificates: tuple[AcmeCertificate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A site. Interfaces, hosts and services are in the document's order; names are unique."""
 
@@ -17,6 +40,7 @@ class Config:
     interfaces: tuple[Interface, ...] = ()
     hosts: tuple[Host, ...] = ()
     services: tuple[VirtualService, ...] = field(default=())
+    acme: Acme | None = None
 
     def service(self, name: str) -> VirtualService | None:
         return next((service for service in self.services if service.name == name), None)

@@ -12,6 +12,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from willis.model.check import Check
+from willis.model.persistence import Persistence
+from willis.model.proxy import Dicom, Http, Limits, ProxyProtocol, ProxyTimeouts, ServerTls, Tls
 
 NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 """What a name of a site, interface, host or service may be (1 to 63 characters)."""
@@ -63,6 +65,10 @@ class Application(StrEnum):
     def is_http(self) -> bool:
         return self in (Application.HTTP, Application.MINT)
 
+    @property
+    def is_dicom(self) -> bool:
+        return self in (Application.DICOM, Application.MWL)
+
 
 class Scheduler(StrEnum):
     """How a pool chooses the real server of a new connection.
@@ -75,30 +81,6 @@ class Scheduler(StrEnum):
     WLC = "wlc"
     SH = "sh"
     MH = "mh"
-
-
-@dataclass(frozen=True, slots=True)
-class SourcePersistence:
-    """A client keeps its real server until ``timeout_s`` without a new connection."""
-
-    timeout_s: int = 300
-    """Seconds, 1 to 86,400."""
-    mask: int = 32
-    """Prefix length applied to the client's address: 32 one IPv4 client (1 to 32; IPv6: 1 to 128)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CookiePersistence:
-    """A browser keeps its real server by a cookie that the proxy inserts (HTTP only)."""
-
-    name: str = "SERVERID"
-    idle_s: int = 30 * 60
-    """Seconds without a request after which the cookie no longer counts."""
-    life_s: int = 12 * 3600
-    """Seconds after which the cookie no longer counts, used or not."""
-
-
-Persistence = SourcePersistence | CookiePersistence
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +115,7 @@ class VirtualService:
     name: str
     vip: Address
     ports: tuple[int, ...]
-    """Ascending, at least one. All ports of a service share its persistence."""
+    """Ascending. All ports of a service share its persistence. None: only rules of others lead here."""
     forwarding: Forwarding
     check: Check
     pool: tuple[RealServer, ...]
@@ -148,6 +130,35 @@ class VirtualService:
     one_packet: bool = False
     """UDP: every datagram is scheduled by itself, and no flow is remembered."""
     timeouts: Timeouts = Timeouts()
+    """Of layer 4."""
+    waits: ProxyTimeouts = ProxyTimeouts()
+    """Of layer 7."""
+    limits: Limits = Limits()
+    tls: Tls | None = None
+    """None: clients speak in the clear, or TLS passes through."""
+    server_tls: ServerTls | None = None
+    """None: as the client's bytes are after our own TLS."""
+    proxy_protocol: ProxyProtocol | None = None
+    """What real servers are told of the client before its first byte."""
+    behind_proxies: bool = False
+    """Clients come through proxies that speak the PROXY protocol to us."""
+    transparent: bool = False
+    """Layer 7: real servers see the client's own address."""
+    quick_acknowledge: bool | None = None
+    """Layer 7: acknowledge real servers' answers at once; None: where DICOM is spoken."""
+    http: Http = Http()
+    dicom: Dicom = Dicom()
+
+    @property
+    def acknowledges_at_once(self) -> bool:
+        """Whether answers of real servers are acknowledged without the kernel's delay (RFC 1122, 4.2.3.2).
+
+        DCMTK waits for that acknowledgement after every image (Nagle's algorithm).
+        """
+        if self.forwarding is not Forwarding.PROXY:
+            return False
+        chosen = self.quick_acknowledge
+        return self.application.is_dicom if chosen is None else chosen
 
     @property
     def port_runs(self) -> tuple[tuple[int, int], ...]:

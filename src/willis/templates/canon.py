@@ -10,13 +10,8 @@ persistence, 30 minutes idle and 12 hours of life for the cookie.
 from __future__ import annotations
 
 from willis.model.check import Check
-from willis.model.service import (
-    Application,
-    CookiePersistence,
-    Forwarding,
-    Scheduler,
-    SourcePersistence,
-)
+from willis.model.persistence import CookiePersistence, SourcePersistence
+from willis.model.service import Application, Forwarding, Scheduler
 from willis.templates.template import Question, Row, Template
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from willis.config import write
 from willis.model.config import Config
 from willis.model.node import Host, Interface
-from willis.model.service import Address, RealServer, SourcePersistence, VirtualService
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Address, RealServer, VirtualService
 from willis.templates.answers import Answers
 from willis.templates.template import Row, Template
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from willis.model.check import Check
-from willis.model.service import Application, Forwarding, Persistence, Scheduler
+from willis.model.persistence import Persistence
+from willis.model.service import Application, Forwarding, Scheduler
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,13 @@ from willis import config
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
+from willis.model.persistence import CookiePersistence, SourcePersistence
 from willis.model.service import (
     Application,
-    CookiePersistence,
     Forwarding,
     Protocol,
     RealServer,
     Scheduler,
-    SourcePersistence,
     Timeouts,
     VirtualService,
 )

@@ -13,16 +13,14 @@ from willis import config
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
+from willis.model.persistence import CookiePersistence, Persistence, SourcePersistence
 from willis.model.service import (
     Address,
     Application,
-    CookiePersistence,
     Forwarding,
-    Persistence,
     Protocol,
     RealServer,
     Scheduler,
-    SourcePersistence,
     Timeouts,
     VirtualService,
 )

@@ -9,7 +9,8 @@ import pytest
 from willis import config, templates
 from willis.model.check import Check
 from willis.model.config import Config
-from willis.model.service import Application, CookiePersistence, Forwarding, Scheduler, SourcePersistence
+from willis.model.persistence import CookiePersistence, SourcePersistence
+from willis.model.service import Application, Forwarding, Scheduler
 
 # Ref., VIP name, mode, port: the table of the vendor's page.
 TABLE = """\

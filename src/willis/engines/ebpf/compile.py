@@ -19,12 +19,12 @@ from willis.engines.ebpf.entries import (
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.model.node import Attach, Interface
+from willis.model.persistence import SourcePersistence
 from willis.model.service import (
     TRANSLATED,
     Forwarding,
     RealServer,
     Scheduler,
-    SourcePersistence,
     VirtualService,
 )
 from willis.model.status import Admin, Status

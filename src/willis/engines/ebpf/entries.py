@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from willis.model.node import Attach
-from willis.model.service import Address, Protocol, Scheduler, SourcePersistence, Timeouts
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Address, Protocol, Scheduler, Timeouts
 from willis.plan.members import Standing
 
 

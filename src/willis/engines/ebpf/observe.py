@@ -20,7 +20,8 @@ from willis.engines.ebpf.entries import (
 from willis.engines.ebpf.layout import SlotState
 from willis.engines.ebpf.libbpf import Loaded
 from willis.engines.ebpf.table import read_pool
-from willis.model.service import Protocol, SourcePersistence, Timeouts
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Protocol, Timeouts
 from willis.plan.diff import Artefacts
 from willis.plan.members import Standing
 

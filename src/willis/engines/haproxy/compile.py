@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from willis.engines.haproxy import write
+from willis.engines.haproxy import dicom, http, limits, log, persist, proxied, tls, write
 from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.idioms import Idiom
+from willis.engines.haproxy.kind import is_http
 from willis.engines.haproxy.state import FALLBACK, Mode, ServerState, key
 from willis.engines.haproxy.write import Writer
 from willis.model.config import Config
-from willis.model.service import (
-    CookiePersistence,
-    Forwarding,
-    Protocol,
-    RealServer,
-    Scheduler,
-    SourcePersistence,
-    VirtualService,
-)
+from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, VirtualService
 from willis.model.status import Admin, Status
 from willis.plan.diff import Artefacts
 from willis.plan.members import Member, Standing, members
@@ -56,7 +49,7 @@ def compile_l7(
     writer = Writer()
     _head(writer, files, services, left_out(config) if layer4 else ())
     for service in services:
-        _proxy(writer, service, transparent)
+        _proxy(writer, service, files, transparent)
         artefacts |= _states(service, status)
     artefacts[CONFIG] = write.stamped(writer.text())
     return artefacts
@@ -96,6 +89,7 @@ def _head(
     owner = () if files.user is None else (*_words("user"), write.user_name(files.user))
     writer.line("bind", write.PEERS_SOCKET, *_words("mode 600"), *owner)
     writer.line("server willis")
+    log.head(writer, files)
     writer.section("defaults willis-http")
     writer.idiom(Idiom.HTTP_DEFAULTS)
     writer.section("defaults willis-http-front from willis-http")
@@ -104,42 +98,68 @@ def _head(
     writer.idiom(Idiom.TCP_DEFAULTS)
 
 
-def _proxy(writer: Writer, service: VirtualService, transparent: bool) -> None:
-    """HTTP needs a frontend of its own: HAProxy lets no ``listen`` inherit rules."""
+def _proxy(writer: Writer, service: VirtualService, files: HaproxyFiles, transparent: bool) -> None:
+    """A frontend if the service has ports, and a backend of the same name, where others' rules may lead."""
     name = write.name(service.name)
-    if _is_http(service):
-        writer.section("frontend", name, write.keywords("from willis-http-front"))
-        _binds(writer, service, transparent)
-        writer.line("default_backend", name)
-        writer.section("backend", name, write.keywords("from willis-http"))
-    else:
-        writer.section("listen", name, write.keywords("from willis-tcp"))
+    web = is_http(service)
+    if service.ports:
+        front = "from willis-http-front" if web else "from willis-tcp"
+        writer.section("frontend", name, write.keywords(front))
         if service.forwarding is not Forwarding.PROXY:
             writer.remark("layer 4 carried by haproxy in the light twin")
-        _binds(writer, service, transparent)
-    _pool(writer, service)
+        _binds(writer, service, files, transparent)
+        _front(writer, service, files)
+        writer.line("default_backend", name)
+    writer.section("backend", name, write.keywords("from willis-http" if web else "from willis-tcp"))
+    _pool(writer, service, files)
+    persist.tables(writer, service)
 
 
-def _binds(writer: Writer, service: VirtualService, transparent: bool) -> None:
+def _binds(writer: Writer, service: VirtualService, files: HaproxyFiles, transparent: bool) -> None:
     for port in service.ports:
         bind = write.endpoint(service.vip, port)
-        writer.line("bind", bind, *_words("transparent") if transparent else ())
+        far = _words("transparent") if transparent else ()
+        writer.line("bind", bind, *far, *proxied.bind(service), *tls.bind(service, files))
 
 
-def _pool(writer: Writer, service: VirtualService) -> None:
+def _front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
+    """What is done with connections and requests before a server is chosen. The order matters."""
+    log.front(writer, service)
+    limits.front(writer, service)
+    tls.front(writer, service)
+    if is_http(service):
+        http.front(writer, service, files)
+    if service.application.is_dicom:
+        dicom.front(writer, service, files)
+
+
+def _pool(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     for line in _BALANCE[service.scheduler]:
         writer.line(line)
-    cookie = _keeps_cookie(service)
-    if cookie and isinstance(service.persistence, CookiePersistence):
-        _cookie(writer, service.persistence)
-    elif isinstance(service.persistence, SourcePersistence):
-        _stick(writer, service, service.persistence)
+    limits.pool(writer, service)
+    proxied.pool(writer, service)
+    if is_http(service):
+        http.pool(writer, service)
+    if service.application.is_dicom:
+        dicom.pool(writer, service)
+    persist.pool(writer, service)
     for server in service.pool:
         name = write.server_name(server.host)
         endpoint = write.endpoint(server.address, _port(service, server))
-        writer.line("server", name, endpoint, *(*_words("cookie"), name) if cookie else ())
+        cookie = (*_words("cookie"), name) if persist.keeps_cookie(service) else ()
+        writer.line("server", name, endpoint, *cookie, *_server(service, files))
     if service.fallback is not None:
-        _fallback(writer, service, service.fallback)
+        _fallback(writer, service, service.fallback, files)
+
+
+def _server(service: VirtualService, files: HaproxyFiles) -> tuple[write.Token, ...]:
+    """What every server line of the service says besides its name and address."""
+    return (
+        *limits.server(service),
+        *proxied.server(service),
+        *http.server(service),
+        *tls.server(service, files),
+    )
 
 
 _BALANCE = {
@@ -150,41 +170,21 @@ _BALANCE = {
 }
 
 
-def _cookie(writer: Writer, persistence: CookiePersistence) -> None:
-    writer.line(
-        "cookie",
-        write.cookie_name(persistence.name),
-        *_words("insert indirect nocache httponly maxidle"),
-        write.number(persistence.idle_s, 1, 30 * 86_400),
-        *_words("maxlife"),
-        write.number(persistence.life_s, 1, 30 * 86_400),
-    )
-
-
-def _stick(writer: Writer, service: VirtualService, persistence: SourcePersistence) -> None:
-    kind = "ip" if service.vip.version == 4 else "ipv6"
-    writer.line(
-        f"stick-table type {kind} size 100k expire",
-        write.seconds(persistence.timeout_s),
-        *_words("peers willis"),
-    )
-    writer.line("stick on", write.mask(service.vip, persistence.mask))
-
-
-def _fallback(writer: Writer, service: VirtualService, server: RealServer) -> None:
+def _fallback(writer: Writer, service: VirtualService, server: RealServer, files: HaproxyFiles) -> None:
     """No cookie and no stick entry: clients leave it as soon as the pool is back."""
     writer.line(
         "server",
         write.server_name(FALLBACK + server.host),
         write.endpoint(server.address, _port(service, server)),
         *_words("backup non-stick"),
+        *_server(service, files),
     )
 
 
 def _states(service: VirtualService, status: Status) -> Iterator[tuple[str, ServerState]]:
     for member in members(service, status):
         server = member.server
-        mode, up = _mode(member, _keeps_cookie(service))
+        mode, up = _mode(member, persist.keeps_cookie(service))
         state = ServerState(server.weight, mode, up, _port(service, server) or 0)
         yield key(service.name, server.host), state
     if service.fallback is not None:
@@ -208,14 +208,6 @@ def _mode(member: Member, cookie: bool) -> tuple[Mode, bool]:
 def _port(service: VirtualService, server: RealServer) -> int | None:
     """None (the client's own) only where it must be: several ports and none given."""
     return server.port or (service.ports[0] if len(service.ports) == 1 else None)
-
-
-def _is_http(service: VirtualService) -> bool:
-    return service.forwarding is Forwarding.PROXY and service.application.is_http
-
-
-def _keeps_cookie(service: VirtualService) -> bool:
-    return _is_http(service) and isinstance(service.persistence, CookiePersistence)
 
 
 def _words(keywords: str) -> tuple[write.Token, ...]:

@@ -22,13 +22,13 @@ from willis.engines.ebpf.entries import (
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.model.node import Attach, Host
+from willis.model.persistence import SourcePersistence
 from willis.model.service import (
     TRANSLATED,
     Forwarding,
     Protocol,
     RealServer,
     Scheduler,
-    SourcePersistence,
     Timeouts,
 )
 from willis.model.status import Admin, Place, Status, Verdict

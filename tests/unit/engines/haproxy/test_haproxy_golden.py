@@ -18,14 +18,8 @@ from willis.engines.haproxy.process import binary
 from willis.engines.haproxy.state import ServerState, state_file
 from willis.engines.port import EngineError
 from willis.model.config import Config
-from willis.model.service import (
-    Application,
-    Forwarding,
-    Protocol,
-    RealServer,
-    Scheduler,
-    SourcePersistence,
-)
+from willis.model.persistence import SourcePersistence
+from willis.model.service import Application, Forwarding, Protocol, RealServer, Scheduler
 from willis.model.status import Health, Status, Verdict
 from willis.plan.diff import Artefacts
 from willis.plan.members import targets

@@ -1,0 +1,20 @@
+"""Who the client is, below HTTP: the PROXY protocol in and out, and the client's own address. Pure."""
+
+from __future__ import annotations
+
+from willis.engines.haproxy.write import Token, Writer
+from willis.model.service import VirtualService
+
+
+def bind(service: VirtualService) -> tuple[Token, ...]:
+    """What each bind line says."""
+    return ()
+
+
+def pool(writer: Writer, service: VirtualService) -> None:
+    """The backend's lines."""
+
+
+def server(service: VirtualService) -> tuple[Token, ...]:
+    """What each server line says."""
+    return ()
