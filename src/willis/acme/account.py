@@ -52,7 +52,7 @@ class Account:
         """The account's key, made on first use. Raises AccountError."""
         if self._key is None:
             if not self._key_file.exists():
-                _keep(self._key_file, new_key())
+                keep(self._key_file, new_key())
             try:
                 found = serialization.load_pem_private_key(self._key_file.read_bytes(), password=None)
             except (OSError, ValueError) as error:
@@ -92,7 +92,7 @@ class Account:
             raise AccountError(
                 f"the HMAC key must be base64url of {_LEAST_KEY} bytes or more; copy all of it and no more"
             )
-        _keep(self._binding_file, json.dumps({"kid": kid, "hmac_key": hmac_key}).encode())
+        keep(self._binding_file, json.dumps({"kid": kid, "hmac_key": hmac_key}).encode())
 
 
 def new_key() -> bytes:
@@ -102,7 +102,7 @@ def new_key() -> bytes:
     )
 
 
-def _keep(path: Path, content: bytes) -> None:
+def keep(path: Path, content: bytes) -> None:
     """Write whole or not at all, for the owner only. Raises AccountError."""
     new = path.with_name(f".{path.name}.new")
     try:

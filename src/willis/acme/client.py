@@ -71,7 +71,7 @@ def order(directory: Directory, key: JWKEC, binding: Binding | None, domains: tu
         ) from error
     except requests.exceptions.RequestException as error:
         raise AcmeError(f"{directory.url} cannot be reached: {_cause(error)}") from error
-    except (errors.Error, JoseError, ValueError, KeyError) as error:
+    except (errors.Error, JoseError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise AcmeError(_reason(error)) from error
     return Issued(done.fullchain_pem, certificate_key.decode())
 

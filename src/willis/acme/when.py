@@ -20,7 +20,7 @@ THRESHOLDS = (30, 14, 7, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Life:
     """What matters here of a certificate in the store."""
 
     name: str
@@ -40,7 +40,7 @@ class Event:
     sentence: str
 
 
-def due(now: datetime, stored: Stored) -> Event | None:
+def due(now: datetime, stored: Life) -> Event | None:
     """The tightest threshold that a certificate has passed, with what to say of it; None: none yet."""
     left = stored.not_after - now
     passed = [days for days in THRESHOLDS if left <= timedelta(days=days)]
@@ -55,7 +55,14 @@ def due(now: datetime, stored: Stored) -> Event | None:
     return Event(stored.name, passed[-1], f"{said}; {remedy}")
 
 
-def renewal_at(stored: Stored) -> datetime:
+def order_at(stored: Life, names: tuple[str, ...], domains: tuple[str, ...]) -> datetime:
+    """When a certificate for ``names`` is ordered (anew): at once where ``domains`` are not all in it."""
+    covered = {name.lower() for name in names}
+    whole = all(domain.lower() in covered for domain in domains)
+    return renewal_at(stored) if whole else stored.not_before
+
+
+def renewal_at(stored: Life) -> datetime:
     """When a renewed certificate is ordered anew: a third of its life or 30 days before its end."""
     return stored.not_after - min((stored.not_after - stored.not_before) / _THIRD, _LEFT)
 
@@ -70,7 +77,7 @@ def halfway(since: datetime, until: datetime) -> datetime:
     return since + (until - since) / 2
 
 
-def _remedy(stored: Stored) -> str:
+def _remedy(stored: Life) -> str:
     if stored.renewed:
         return f"see why in 'willis acme status', then: willis acme renew {stored.name}"
     return f"renew it: willis certificate add {stored.name} FILE"

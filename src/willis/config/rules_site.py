@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Path, Severity
+from willis.config.rules_acme import ACME_RULES
 from willis.config.rules_translation import TRANSLATION_SITE_RULES
 from willis.config.scalars import is_edge
 from willis.model.config import Config
@@ -184,4 +185,5 @@ SITE_RULES: tuple[Callable[[Config], Iterator[Fault]], ...] = (
     subnets_are_apart,
     host_is_used,
     host_has_one_name,
+    *ACME_RULES,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from willis.model.config import Config
@@ -61,6 +62,15 @@ class Ties(Protocol):
 
     def forget(self, service: str, client: Address | None = None) -> int:
         """End the tie of one client, or of all; connections stay. Returns how many ended."""
+        ...
+
+
+@runtime_checkable
+class Stapling(Protocol):
+    """What an engine offers besides if it serves certificates."""
+
+    def staple(self, certificate: Path, der: bytes) -> None:
+        """Send this OCSP response along with the certificate from now on. Raises EngineError."""
         ...
 
 

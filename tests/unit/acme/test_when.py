@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from willis.acme.when import THRESHOLDS, Stored, due, halfway, renewal_at, retry_after
+from willis.acme.when import THRESHOLDS, Life, due, halfway, order_at, renewal_at, retry_after
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 lives = st.timedeltas(timedelta(hours=1), timedelta(days=4000))
 moments = st.timedeltas(timedelta(), timedelta(days=5000))
 
 
-def stored(life: timedelta, renewed: bool = False) -> Stored:
-    return Stored("pacs", BORN, BORN + life, renewed)
+def stored(life: timedelta, renewed: bool = False) -> Life:
+    return Life("pacs", BORN, BORN + life, renewed)
 
 
 @given(lives, moments)
@@ -47,6 +47,13 @@ def test_a_third_or_30_days_whichever_is_smaller(days: int, left: int) -> None:
     assert stored(timedelta(days=days)).not_after - renewal_at(stored(timedelta(days=days))) == timedelta(
         days=left
     )
+
+
+def test_other_domains_are_ordered_at_once_and_case_does_not_count() -> None:
+    own = stored(timedelta(days=90))
+    assert order_at(own, ("Pacs.example.org",), ("pacs.example.org",)) == renewal_at(own)
+    assert order_at(own, ("pacs.example.org",), ("pacs.example.org", "ris.example.org")) == BORN
+    assert order_at(own, (), ("pacs.example.org",)) == BORN
 
 
 @given(st.integers(1, 10**6))

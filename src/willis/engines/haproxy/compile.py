@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from willis.engines.haproxy import dicom, http, limits, log, persist, proxied, tls, write
+from willis.engines.haproxy import challenge, dicom, http, limits, log, persist, proxied, tls, write
 from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.kind import is_http
@@ -51,6 +51,7 @@ def compile_l7(
     for service in services:
         _proxy(writer, service, files, transparent)
         artefacts |= _states(service, status)
+    challenge.frontend(writer, challenge.vips(config), files, transparent)
     artefacts[CONFIG] = write.stamped(writer.text())
     return artefacts
 
@@ -125,6 +126,7 @@ def _binds(writer: Writer, service: VirtualService, files: HaproxyFiles, transpa
 def _front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     """What is done with connections and requests before a server is chosen. The order matters."""
     log.front(writer, service)
+    challenge.front(writer, service, files)
     limits.front(writer, service)
     tls.front(writer, service)
     if is_http(service):

@@ -23,6 +23,8 @@ class HaproxyFiles:
     """The user and group that workers change to; None: they stay who they are."""
     open_files: int = 20_000
     """RLIMIT_NOFILE (hard) that HAProxy will run under; asking for more is fatal."""
+    thumbprint: str | None = None
+    """Of the ACME account, where certificates are ordered: what answers to challenges end with."""
 
     @classmethod
     def under(

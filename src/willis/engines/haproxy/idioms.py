@@ -69,6 +69,10 @@ class Idiom(Enum):
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
 """  # noqa: E501 - HAProxy knows no continuation lines
 
+    NOTHING_ELSE = """
+    http-request deny deny_status 404
+"""
+
     TCP_DEFAULTS = """
     mode tcp
     # Associations stay idle for hours; keepalives find dead ends and keep firewalls open.

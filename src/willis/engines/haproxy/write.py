@@ -32,6 +32,7 @@ _KEYWORDS = re.compile(r"\A[a-z0-9_-]+(?: [a-z0-9_-]+)*\Z")
 _SERVER = re.compile(r"\A(?:fallback:)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _COOKIE = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 _PATH = re.compile(r"\A/[A-Za-z0-9._/+@-]{1,200}\Z")
+_THUMBPRINT = re.compile(r"\A[A-Za-z0-9_-]{43}\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
 
 
@@ -63,6 +64,18 @@ def path(text: str) -> Token:
 def user_name(text: str) -> Token:
     """A user or group of the system."""
     return _allowed("a user's name", _USER, text)
+
+
+def challenge(thumbprint: str) -> tuple[Token, ...]:
+    """Status, content and condition of the answer to HTTP-01: the path's last part, a dot, the thumbprint.
+
+    The part is base64url of the authority's own (RFC 8555, 8.3); a path with more in it is not answered.
+    """
+    ours = _allowed("a thumbprint", _THUMBPRINT, thumbprint)
+    return (
+        Token(f'200 content-type text/plain lf-string "%[path,field(-1,/)].{ours.text}"'),
+        Token(r"if { path -m reg '^/\.well-known/acme-challenge/[A-Za-z0-9_-]{1,128}\z' }"),
+    )
 
 
 def number(value: int, low: int, high: int) -> Token:
