@@ -72,5 +72,6 @@ def _keys(record: Record, value: Any) -> dict[str, Any]:
 
 
 def _class(record: Record) -> Any:
-    assert record.makes is not None, f"{record.title} has no class in the model"
+    if record.makes is None:
+        raise TypeError(f"{record.title} has no class in the model")
     return record.makes

@@ -37,13 +37,14 @@ _RULES = """\
 
 def reference() -> str:
     """The page in Markdown."""
-    sections = [section for path, record in _records(SITE, "") for section in ("", *_section(path, record))]
+    first = {id(record): (path, record) for path, record in reversed([*_records(SITE, "")])}
+    sections = [line for path, record in reversed(first.values()) for line in ("", *_section(path, record))]
     rules = [f"- {statement}" for statement in statements()]
     return "\n".join([_INTRODUCTION.rstrip(), *sections, "", _RULES, *rules]) + "\n"
 
 
 def _records(kind: Kind, path: str) -> Iterator[tuple[str, Record]]:
-    """Every record of the document with its path, outermost first."""
+    """Every record of the document with its path, outermost first; some stand in several places."""
     match kind:
         case Record():
             yield path, kind
@@ -51,7 +52,7 @@ def _records(kind: Kind, path: str) -> Iterator[tuple[str, Record]]:
                 yield from _records(key.kind, f"{path}.{key.name}".removeprefix("."))
         case Variant():
             for word, record in kind.records.items():
-                yield f"{path}, {kind.tag}: {word}", record
+                yield from _records(record, f"{path}, {kind.tag}: {word}")
         case Names():
             yield from _records(kind.value, f"{path}.NAME")
         case Many():

@@ -100,7 +100,7 @@ _OF_HTTP = (CookiePersistence, ApplicationCookiePersistence, HeaderPersistence)
 
 
 def persistence_fits_the_protocol(service: VirtualService) -> Iterator[Fault]:
-    """Persistence by cookie or header needs HTTP, by AE title DICOM, by TLS session TLS that passes through."""
+    """Persistence by cookie or header needs HTTP, by AE title DICOM, by TLS session TLS that passes."""
     kept = service.persistence
     if kept is None or isinstance(kept, SourcePersistence):
         return

@@ -181,17 +181,18 @@ def _check(check: Check) -> dict[str, str]:
 
 
 def _persistence(persistence: Persistence, whole_address: int) -> dict[str, Any]:
-    """Without a mask that is the whole address of the family."""
+    """A mask stands only where it is not the whole address of the family."""
     tree: dict[str, Any] = _tree(SERVICE.by_name["persistence"].kind, persistence)
-    for source in (tree, tree.get("otherwise", {})):
-        if source.get("mask") == str(whole_address):
-            del source["mask"]
-    if isinstance(persistence, SourcePersistence) and persistence.mask != whole_address:
-        tree["mask"] = str(persistence.mask)
-    otherwise = getattr(persistence, "otherwise", None)
-    if otherwise is not None and otherwise.mask != whole_address:
-        tree["otherwise"]["mask"] = str(otherwise.mask)
+    if isinstance(persistence, SourcePersistence):
+        return {"kind": tree["kind"], **_source(persistence, whole_address)}
+    if persistence.otherwise is not None:
+        tree["otherwise"] = _source(persistence.otherwise, whole_address)
     return tree
+
+
+def _source(persistence: SourcePersistence, whole_address: int) -> dict[str, str]:
+    written = {"timeout": _duration(persistence.timeout_s)}
+    return written if persistence.mask == whole_address else {**written, "mask": str(persistence.mask)}
 
 
 def _tree(kind: Kind, value: Any) -> Any:
@@ -214,7 +215,7 @@ def _texts(kind: Kind, plain: Any) -> Any:
         case Size():
             return size_text(plain)
         case _:
-            return str(plain).lower() if isinstance(plain, bool) else _token(plain)
+            return str(plain).lower() if isinstance(plain, int) else _token(plain)
 
 
 def _block(key: str, tree: Any) -> Iterator[str]:

@@ -37,11 +37,11 @@ class CookiePersistence:
     """A browser keeps its real server by a cookie (HTTP only)."""
 
     name: str = "SERVERID"
-    mode: CookieMode = CookieMode.INSERT
     idle_s: int = 30 * 60
     """Seconds without a request after which the cookie no longer counts (``insert`` only)."""
     life_s: int = 12 * 3600
     """Seconds after which the cookie no longer counts, used or not (``insert`` only)."""
+    mode: CookieMode = CookieMode.INSERT
     secure: bool | None = None
     """Sent over TLS only; None: where the service has TLS."""
     http_only: bool = True

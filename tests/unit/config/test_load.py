@@ -251,7 +251,7 @@ services:
         ("ports: 80", "prts: 80", "Did you mean 'ports'?"),
         ("ports: 80", "ports: 80\n    colour: red", "The keys here are vip, ports,"),
         ("ports: 80", "ports: 80\n    check: {port: true}", "a whole number, 1 to 65535"),
-        ("    ports: 80\n", "", "Add ports: a list with at least one port."),
+        ("    ports: 80\n    forwarding: proxy", "    forwarding: snat", "Name the port or ports."),
         ("interfaces: {eth0: {addresses: [10.60.0.2/24]}}\n", "", "or {} if there is none"),
     ],
 )

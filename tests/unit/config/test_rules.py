@@ -196,13 +196,13 @@ CASES = {
     "cookie needs layer 7 and http": (
         ("{kind: source-ip, mask: 24}", "{kind: cookie}"),
         [
-            f"error {D}.persistence.kind: A cookie needs layer 7",
-            f"error {D}.persistence.kind: A cookie needs HTTP",
+            f"error {D}.persistence.kind: This persistence needs layer 7",
+            f"error {D}.persistence.kind: A cookie or header needs HTTP",
         ],
     ),
     "cookie needs http": (
         ("application: http", "application: dicom"),
-        [f"error {W}.persistence.kind: A cookie needs HTTP"],
+        [f"error {W}.persistence.kind: A cookie or header needs HTTP"],
     ),
     "mask fits": (
         ("mask: 24", "mask: 33"),

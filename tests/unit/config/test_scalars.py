@@ -8,7 +8,8 @@ from ipaddress import ip_address, ip_interface
 import pytest
 import yaml
 
-from willis.config.document import COOKIE, INTERFACE_NAME
+from willis.config.document import INTERFACE_NAME
+from willis.config.document_proxy import COOKIE
 from willis.config.scalars import (
     Choice,
     Duration,

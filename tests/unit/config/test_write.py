@@ -188,7 +188,7 @@ services:
     application: http
     forwarding: proxy
     scheduler: wrr
-    persistence: {kind: cookie, name: SERVERID, idle: 30m, life: 12h}
+    persistence: {kind: cookie}
     check: {interval: 500ms, timeout: 500ms, port: 8080}
     fallback: {host: a, port: 9080}
     pool: [a, {host: b, port: 8080, weight: 7}]
