@@ -16,9 +16,13 @@ from pathlib import Path
 
 import uvicorn
 
+from willis.acme.account import Account, AccountError
+from willis.acme.ready import Ready
 from willis.api.app import build
+from willis.certificates.store import CertificateError, CertificateStore
 from willis.control.changes import Refused
 from willis.control.controller import Controller
+from willis.control.renewal import Renewal
 from willis.control.store import Store, StoreError
 from willis.engines.addresses.driver import AddressesEngine
 from willis.engines.ebpf.driver import EbpfEngine
@@ -26,6 +30,7 @@ from willis.engines.haproxy.driver import HaproxyEngine
 from willis.engines.kernel.driver import KernelEngine
 from willis.engines.nft.driver import NftEngine
 from willis.engines.port import Engine, EngineError
+from willis.model.config import Config
 
 log = logging.getLogger("willis.daemon")
 
@@ -65,7 +70,7 @@ def run(node: str, places: Places, layer4: Layer4) -> None:
         with (places.run / "engine.lock").open("w") as lock:
             _only_one(lock.fileno(), places.run)
             asyncio.run(_serve(node, places, layer4))
-    except (OSError, EngineError, StoreError, Refused) as error:
+    except (OSError, EngineError, StoreError, CertificateError, Refused) as error:
         raise StartError(str(error)) from error
 
 
@@ -78,22 +83,38 @@ def _only_one(lock: int, place: Path) -> None:
         ) from None
 
 
-def _engines(places: Places, layer4: Layer4) -> Sequence[Engine]:
+def _engines(places: Places, layer4: Layer4, ready: Ready) -> Sequence[Engine]:
     """Inner to outer: whoever carries traffic stands before the VIPs come up."""
+
+    def thumbprint(config: Config) -> str | None:
+        try:
+            return ready(config)
+        except (AccountError, CertificateError) as error:
+            raise EngineError(str(error)) from error
+
     if layer4 is Layer4.HAPROXY:
-        return (HaproxyEngine(places.run, places.state, layer4=True, transparent=False),)
+        return (
+            HaproxyEngine(places.run, places.state, layer4=True, transparent=False, thumbprint=thumbprint),
+        )
     return (
         EbpfEngine(places.pin),
         NftEngine(),
         KernelEngine(places.state),
-        HaproxyEngine(places.run, places.state),
+        HaproxyEngine(places.run, places.state, thumbprint=thumbprint),
         AddressesEngine(),
     )
 
 
 async def _serve(node: str, places: Places, layer4: Layer4) -> None:
     store = Store(places.state / "willis.db")
-    controller = Controller(node, store, _engines(places, layer4))
+    certificates = CertificateStore(places.state / "certificates")
+    account = Account(places.state / "acme")
+    controller = Controller(
+        node,
+        store,
+        _engines(places, layer4, Ready(account, certificates)),
+        renewal=Renewal(certificates, account, places.state / "acme"),
+    )
     with _listen(places.run / "engine.sock") as listener:
         config = uvicorn.Config(
             build(controller),

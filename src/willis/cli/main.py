@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import show
+from willis.cli import acme, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -52,6 +52,9 @@ def _asking(ctx: typer.Context) -> Iterator[Client]:
     except Refusal as error:
         show.failure(str(error), error.problems)
         raise typer.Exit(1) from None
+
+
+app.add_typer(acme.commands(_asking), name="acme")
 
 
 def _read(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 from willis.config import load
 from willis.control.changes import Changes, Refused
 from willis.control.loop import Loop
+from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
 from willis.control.store import Revision, Store
 from willis.engines.port import Client, Engine, Ties, Traffic
@@ -41,7 +42,12 @@ class Controller:
     """One node's engine. Made and used in the event loop's thread."""
 
     def __init__(
-        self, node: str, store: Store, engines: Sequence[Engine], eyes: Callable[[OnResult], Eyes] = Schedule
+        self,
+        node: str,
+        store: Store,
+        engines: Sequence[Engine],
+        eyes: Callable[[OnResult], Eyes] = Schedule,
+        renewal: Renewal | None = None,
     ) -> None:
         self.node = node
         self.store = store
@@ -53,15 +59,20 @@ class Controller:
         self.loop = Loop(engines, config, status)
         self.changes = Changes(store, self.loop)
         self._eyes = eyes(self._take_result)
+        self.renewal = renewal
 
     def start(self) -> None:
         """Begin to converge and to check."""
         self.loop.start()
+        if self.renewal is not None:
+            self.renewal.start(self.loop)
         self._follow()
 
     async def close(self) -> None:
         """Stop looking and acting; traffic goes on."""
         self._eyes.close()
+        if self.renewal is not None:
+            await self.renewal.close()
         await self.loop.close()
         self.store.close()
 
@@ -74,6 +85,8 @@ class Controller:
         )
         self._forget_strangers()
         self._follow()
+        if self.renewal is not None:
+            self.renewal.wake()
         return revision
 
     def order(self, where: str, state: Admin, *, force: bool) -> tuple[list[str], list[str]]:
@@ -121,7 +134,8 @@ class Controller:
                     "alarms": list(k.alarms),
                 }
                 for k in self.loop.keepers
-            ],
+            ]
+            + ([] if self.renewal is None else self.renewal.rows()),
             "services": [
                 service_row(s, status, traffic) for s in config.services if only is None or s.name == only
             ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -32,6 +33,13 @@ def name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _alternative(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
 def make(
     subject: str,
     issuer: Pair | None = None,
@@ -58,7 +66,7 @@ def make(
     )
     if domains:
         builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(d) for d in domains]), critical=False
+            x509.SubjectAlternativeName([_alternative(d) for d in domains]), critical=False
         )
     if responder:
         place = x509.AccessDescription(

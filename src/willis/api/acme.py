@@ -1,0 +1,41 @@
+"""The routes for certificates that look after themselves. Secrets come in; none goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from willis.control.renewal import Renewal
+
+Json = dict[str, Any]
+
+
+class BindingBody(BaseModel):
+    """What an authority gave for its contract with the site (external account binding)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kid: str = Field(max_length=200)
+    hmac_key: SecretStr = Field(max_length=2000)
+
+
+def routes(app: FastAPI, renewal: Renewal) -> None:
+    """Add them to ``app``."""
+
+    @app.get("/api/v1/acme")
+    async def status() -> Json:
+        """What is ordered, when it is renewed, and why it was not."""
+        return renewal.report()
+
+    @app.post("/api/v1/acme/account")
+    async def account(body: BindingBody) -> Json:
+        """Keep the key id and the HMAC key of an external account."""
+        renewal.bind(body.kid, body.hmac_key.get_secret_value())
+        return {"eab_kid": body.kid.strip()}
+
+    @app.post("/api/v1/acme/renew/{name}")
+    async def renew(name: str) -> Json:
+        """Order a certificate now."""
+        return await renewal.renew(name)
