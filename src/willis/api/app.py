@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
+from willis.api import acme
 from willis.api.types import ApplyBody, DocumentBody, OrderBody
 from willis.config import Problem, load
 from willis.control.changes import Invalid, Plan, Refused
@@ -27,6 +28,8 @@ def build(controller: Controller) -> FastAPI:
     app.add_exception_handler(StoreError, _store_failed)
     _reports(app, controller)
     _documents(app, controller)
+    if controller.renewal is not None:
+        acme.routes(app, controller.renewal)
     for state in Admin:
         _order(app, controller, state)
     return app

@@ -12,10 +12,11 @@ import os
 import pwd
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from willis.engines.haproxy import ties, traffic
+from willis.engines.haproxy import stapling, ties, traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import MasterProcess, verify
@@ -43,9 +44,17 @@ class HaproxyEngine:
     name = "haproxy"
 
     def __init__(
-        self, run_dir: Path, state_dir: Path, *, layer4: bool = False, transparent: bool = True
+        self,
+        run_dir: Path,
+        state_dir: Path,
+        *,
+        layer4: bool = False,
+        transparent: bool = True,
+        thumbprint: Callable[[Config], str | None] = lambda _: None,
     ) -> None:
+        """``thumbprint``: makes ready what a config's ordered certificates need, and gives the account's."""
         self._layer4 = layer4
+        self._thumbprint = thumbprint
         self._transparent = transparent
         self._loaded = run_dir / "haproxy-loaded.cfg"
         self._last_good = state_dir / "haproxy.cfg"
@@ -68,9 +77,10 @@ class HaproxyEngine:
 
     def compile(self, config: Config, status: Status) -> Artefacts:
         """What HAProxy should hold. Raises EngineError for a value that may not enter its file."""
+        files = replace(self._files, thumbprint=self._thumbprint(config))
         try:
             return compile_l7(
-                config, status, files=self._files, layer4=self._layer4, transparent=self._transparent
+                config, status, files=files, layer4=self._layer4, transparent=self._transparent
             )
         except TokenError as error:
             raise EngineError(str(error)) from error
@@ -133,6 +143,11 @@ class HaproxyEngine:
         found = [c for c in self.clients(service) if client is None or client in c.network]
         self._runtime.run([f"clear table {service} key {c.network.network_address}" for c in found])
         return len(found)
+
+    def staple(self, certificate: Path, der: bytes) -> None:
+        """Send this OCSP response along with the certificate. Raises EngineError."""
+        if self._process.pid() is not None:
+            stapling.staple(self._runtime, certificate, der)
 
     def refresh(self) -> None:
         """Keep HAProxy's log from growing without end."""
