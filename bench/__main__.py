@@ -1,4 +1,4 @@
-"""``python -m bench l4|scale|failover [--json] [--rounds N] [--quick]``: run from the repository's root.
+"""``python -m bench l4|l7|scale|failover [--json] [--rounds N] [--quick]``: run from the repository's root.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import failover, scale
+from bench import failover, l7, scale
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -66,7 +66,12 @@ def _scale(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], 
     return figures.as_json(), scale.table(figures)
 
 
-_BENCHES = {"l4": _l4, "scale": _scale, "failover": _failover}
+def _l7(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    figures = l7.measure(options.rounds or (1 if options.quick else 7), tell)
+    return figures.as_json(), l7.table(figures)
+
+
+_BENCHES = {"l4": _l4, "l7": _l7, "scale": _scale, "failover": _failover}
 
 
 def _options() -> argparse.Namespace:
@@ -74,7 +79,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "what",
         choices=list(_BENCHES),
-        help="l4: cost of a packet beside plain forwarding; scale: time to apply 1,000 services;"
+        help="l4: cost of a packet beside plain forwarding; "
+        " l7: the proxy beside one tuned by hand; scale: time to apply 1,000 services;"
         " failover: how long clients meet a killed server",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON")

@@ -118,7 +118,15 @@ def _plan(plan: Plan, sessions: dict[str, int]) -> Json:
             {"service": i.service, "effect": i.effect.value, "sessions": sessions.get(i.service, 0)}
             for i in plan.impact
         ],
-        "changes": [{"engine": c.engine, "key": c.key, "action": c.action.value} for c in plan.changes],
+        "changes": [
+            {
+                "engine": c.engine,
+                "key": c.key,
+                "action": c.action.value,
+                "how": "reload" if c.reloads else "at run time",
+            }
+            for c in plan.changes
+        ],
         "guard": {"ok": plan.guard.ok, "reason": plan.guard.reason},
         "problems": [_problem(p) for p in plan.warnings],
     }

@@ -117,9 +117,9 @@ def show_plan(plan: Json) -> None:
             grid.add_row(escape(i["service"]), _EFFECT[i["effect"]], str(i["sessions"]))
         out.print(grid)
     if plan["changes"]:
-        grid = table("engine", "action", "what")
+        grid = table("engine", "action", "what", "how")
         for c in plan["changes"]:
-            grid.add_row(c["engine"], c["action"], escape(c["key"]))
+            grid.add_row(c["engine"], c["action"], escape(c["key"]), c["how"])
         out.print(grid)
     if not plan["guard"]["ok"]:
         out.print(f"[red]■ the guard refuses this plan:[/] it {escape(plan['guard']['reason'])}")

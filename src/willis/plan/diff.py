@@ -39,6 +39,11 @@ class Change:
         """The first part of the key."""
         return self.key.partition("/")[0]
 
+    @property
+    def reloads(self) -> bool:
+        """Whether a process reads a file anew for this; everything else changes in what runs."""
+        return self.kind == "file"
+
 
 def diff(engine: str, have: Artefacts, want: Artefacts) -> tuple[Change, ...]:
     """The changes that turn ``have`` into ``want``, in the order of their keys."""

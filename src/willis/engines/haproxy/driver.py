@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from willis.engines.haproxy import stapling, ties, traffic
+from willis.engines.haproxy import maps, stapling, ties, traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import MasterProcess, verify
@@ -89,16 +89,19 @@ class HaproxyEngine:
         """The text that the worker proves to run, and the states it reports; nothing if none runs."""
         if self._process.pid() is None:
             return {}
-        held: dict[str, str | ServerState] = dict(self._states())
+        held: dict[str, str | ServerState | maps.Lines] = dict(self._states())
         text = self._text_of(self._runtime.info().get("description"))
         if text is not None:
             held[CONFIG] = text
+            for name in maps.named(text, self._files.maps):
+                held[maps.key(name)] = maps.parse(self._runtime.ask(f"show map {self._map(name)}"))
         return held
 
     def check(self, want: Artefacts) -> None:
         """``haproxy -c`` on a private copy, then try each new address. Raises EngineError."""
         text = want.get(CONFIG)
         if isinstance(text, str):
+            self._write_maps(want, only_missing=True)
             self._prove(text)
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -115,10 +118,12 @@ class HaproxyEngine:
         if not isinstance(text, str):
             self._retire()
             return
+        self._write_maps(want)
         if self._process.pid() is None:
             self._start(text, states)
         elif text != old:
             self._reload(old if isinstance(old, str) else None, text, states)
+        self._fill_maps(want)
         self._push(states)
         self._cut({parts(c.key) for c in changes if c.key in states and states[c.key].mode is Mode.MAINT})
 
@@ -177,6 +182,29 @@ class HaproxyEngine:
             if stamp is not None and stamp_of(text) == stamp:
                 return text
         return None
+
+    def _map(self, name: str) -> Path:
+        return Path(maps.place(self._files, name).text)
+
+    def _write_maps(self, want: Artefacts, *, only_missing: bool = False) -> None:
+        """What the next worker reads. A map that nobody reads yet may be there before its time."""
+        Path(self._files.maps).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, lines in _maps(want).items():
+            file, text = self._map(name), maps.file_text(lines)
+            if not file.exists() or (not only_missing and file.read_text() != text):
+                _write(file, text)
+
+    def _fill_maps(self, want: Artefacts) -> None:
+        """Bring the running worker's maps to what is wanted, each at once. Raises EngineError."""
+        for name, lines in _maps(want).items():
+            file = self._map(name)
+            if maps.parse(self._runtime.ask(f"show map {file}")) == lines:
+                continue
+            version = maps.version(self._runtime.ask(f"prepare map {file}"))
+            if version is None:
+                raise EngineError(f"HAProxy does not know its map {name}; the next pass compiles anew")
+            for command in maps.commands(file, lines, version):
+                self._runtime.run([command])
 
     def _prove(self, text: str) -> None:
         if text != self._verified:
@@ -286,6 +314,15 @@ class HaproxyEngine:
         if self._process.pid() is not None:
             self._master.workers()  # a master that executes itself anew would miss the signal
             self._process.retire()
+
+
+def _maps(want: Artefacts) -> dict[str, maps.Lines]:
+    """The wanted maps by name."""
+    return {
+        key.removeprefix(maps.key("")): value
+        for key, value in want.items()
+        if key.startswith(maps.key("")) and isinstance(value, tuple)
+    }
 
 
 def _user() -> str | None:

@@ -19,6 +19,8 @@ class HaproxyFiles:
     nothing but the socket over which an old worker hands its stick tables to the new one;
     that one is named relative to it, so it is found from inside and outside.
     """
+    maps: str
+    """The directory of the lists that change without a reload (``maps``)."""
     user: str | None = None
     """The user and group that workers change to; None: they stay who they are."""
     open_files: int = 20_000
@@ -35,6 +37,7 @@ class HaproxyFiles:
             stats_socket=str(run_dir / "haproxy.sock"),
             server_state=str(state_dir / "haproxy.servers"),
             jail=str(run_dir / "haproxy"),
+            maps=str(state_dir / "maps"),
             user=user,
             open_files=open_files,
         )
