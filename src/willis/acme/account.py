@@ -11,6 +11,7 @@ import binascii
 import json
 import os
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +42,20 @@ class Binding:
 
 
 class Account:
-    """One node's account."""
+    """One node's account. May be used from several threads."""
 
     def __init__(self, directory: Path) -> None:
         self._key_file = directory / "account.key"
         self._binding_file = directory / "eab.json"
         self._key: JWKEC | None = None
+        self._lock = threading.Lock()
 
     def key(self) -> JWKEC:
         """The account's key, made on first use. Raises AccountError."""
+        with self._lock:
+            return self._read_key()
+
+    def _read_key(self) -> JWKEC:
         if self._key is None:
             if not self._key_file.exists():
                 keep(self._key_file, new_key())

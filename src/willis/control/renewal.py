@@ -92,9 +92,10 @@ class Renewal:
 
     def rows(self) -> list[dict[str, object]]:
         """A row among the engines of ``status --json``; none while there is nothing to say."""
-        said = list(self.alarms())
-        row = {"name": "certificates", "ok": True, "sentence": "certificates", "alarms": said}
-        return [row] if said else []
+        said, lost = list(self.alarms()), [task.exception() for task in self._tasks if task.done()]
+        sentence = f"nobody looks after certificates: {lost[0]!r}; restart the engine" if lost else "watched"
+        row = {"name": "certificates", "ok": not lost, "sentence": sentence, "alarms": said}
+        return [row] if said or lost else []
 
     def report(self) -> dict[str, object]:
         """``acme status --json``. Raises Refused."""

@@ -14,7 +14,7 @@ from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.kind import is_http
 from willis.engines.haproxy.write import Token, Writer
 from willis.model.config import Config
-from willis.model.service import Address, Forwarding, VirtualService
+from willis.model.service import Address, Forwarding, Protocol, VirtualService
 
 _PORT = 80
 """Where authorities look, and nowhere else."""
@@ -62,4 +62,5 @@ def frontend(writer: Writer, addresses: Iterable[Address], files: HaproxyFiles, 
 
 
 def _listens(service: VirtualService) -> tuple[Address, ...]:
-    return (service.vip,) if _PORT in (*service.ports, *service.http.https_from) else ()
+    taken = service.protocol is Protocol.TCP and _PORT in (*service.ports, *service.http.https_from)
+    return (service.vip,) if taken else ()
