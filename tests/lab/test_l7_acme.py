@@ -118,10 +118,10 @@ class Site:
             "-status",
         ]
         shown = subprocess.run(client, input=b"", capture_output=True, timeout=30, check=False).stdout
-        begin, end = shown.find(b"-----BEGIN CERT"), shown.find(b"-----END CERTIFICATE-----")
-        if begin < 0:
+        _, found, after = shown.partition(b"Server certificate\n")  # before it stands the responder's own
+        if not found:
             return ""
-        leaf = x509.load_pem_x509_certificate(shown[begin : end + 26])
+        leaf = x509.load_pem_x509_certificate(after)
         staple = "good" if b"Cert Status: good" in shown else "none"
         return f"{leaf.issuer.rfc4514_string()} {leaf.serial_number:x} {staple}"
 

@@ -24,7 +24,7 @@ from willis.acme.when import Event, Life, due, order_at
 from willis.certificates.facts import Facts
 from willis.certificates.store import CertificateError, CertificateStore
 from willis.control.changes import Refused
-from willis.control.loop import Loop
+from willis.control.loop import Keeper, Loop
 from willis.engines.port import EngineError, Stapling
 from willis.model.config import Acme, AcmeCertificate
 
@@ -199,13 +199,20 @@ class Renewal:
     async def _staple(self) -> None:
         """Ask responders for what is due; the files are for the next reload, the engines serve it now."""
         fresh = await _aside(lambda: self._staples.refresh(datetime.now(UTC)))
-        for keeper in self._loop.keepers if self._loop is not None and fresh else ():
+        if self._loop is None or not fresh:
+            return
+        for keeper in self._loop.keepers:
             if isinstance(keeper.engine, Stapling):
-                for name, der in fresh.items():
-                    try:
-                        await keeper.call(keeper.engine.staple, self._store.path(name), der)
-                    except EngineError as error:
-                        log.warning("certificate %s: the staple waits for the next reload: %s", name, error)
+                await self._hand_over(self._loop, keeper, keeper.engine, fresh)
+
+    async def _hand_over(self, loop: Loop, keeper: Keeper, engine: Stapling, fresh: dict[str, bytes]) -> None:
+        """The certificate first: a staple is refused by, and lost with, the one before it."""
+        try:
+            await keeper.converge(loop.config, loop.status)
+            for name, der in fresh.items():
+                await keeper.call(engine.staple, self._store.path(name), der)
+        except EngineError as error:
+            log.warning("staples of %s wait for the next reload: %s", ", ".join(fresh), error)
 
     def _facts(self) -> dict[str, Facts]:
         """Of all stored certificates; each is read once."""
