@@ -30,6 +30,7 @@ from willis.engines.haproxy.driver import HaproxyEngine
 from willis.engines.kernel.driver import KernelEngine
 from willis.engines.nft.driver import NftEngine
 from willis.engines.port import Engine, EngineError
+from willis.engines.routes.driver import RoutesEngine
 from willis.model.config import Config
 
 log = logging.getLogger("willis.daemon")
@@ -100,6 +101,7 @@ def _engines(places: Places, layer4: Layer4, ready: Ready) -> Sequence[Engine]:
         EbpfEngine(places.pin),
         NftEngine(),
         KernelEngine(places.state),
+        RoutesEngine(),
         HaproxyEngine(places.run, places.state, thumbprint=thumbprint),
         AddressesEngine(),
     )
@@ -113,6 +115,7 @@ async def _serve(node: str, places: Places, layer4: Layer4) -> None:
         node,
         store,
         _engines(places, layer4, Ready(account, certificates)),
+        certificates=certificates,
         renewal=Renewal(certificates, account, places.state / "acme"),
     )
     with _listen(places.run / "engine.sock") as listener:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
-from willis.api import acme
+from willis.api import acme, certificates
 from willis.api.types import ApplyBody, DocumentBody, OrderBody
 from willis.config import Problem, load
 from willis.control.changes import Invalid, Plan, Refused
@@ -30,6 +30,8 @@ def build(controller: Controller) -> FastAPI:
     _documents(app, controller)
     if controller.renewal is not None:
         acme.routes(app, controller.renewal)
+    if controller.certificates is not None:
+        certificates.routes(app, controller.certificates)
     for state in Admin:
         _order(app, controller, state)
     return app

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from willis.certificates.facts import Facts, facts, judge, judge_authorities, warnings
 from willis.certificates.material import CertificateError, Key, pair, pem_of, pem_of_key, read
@@ -58,7 +59,8 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What the store holds at one moment: names, each with the SHA-256 of its content."""
+    """What the store holds at one moment: certificates with the SHA-1 of their leaf, which is what
+    HAProxy tells of the one that it serves; authorities with the SHA-256 of their file."""
 
     certificates: frozenset[tuple[str, str]]
     authorities: frozenset[tuple[str, str]]
@@ -195,10 +197,16 @@ class CertificateStore:
                 stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
                 kept = self._digests.get(path)
                 if kept is None or kept[0] != stamp:
-                    kept = self._digests[path] = (stamp, sha256(path.read_bytes()).hexdigest())
+                    kept = self._digests[path] = (stamp, self._digest(path))
             except FileNotFoundError:
                 continue  # removed since it was listed
             yield path.name.removesuffix(".pem"), kept[1]
+
+    def _digest(self, path: Path) -> str:
+        if path.parent == self._authorities:
+            return sha256(path.read_bytes()).hexdigest()
+        leaf = pair(read([path.read_bytes()])).leaf
+        return leaf.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - a name, not a proof
 
     def _known_keys(self, name: str) -> Iterator[Key]:
         for pem in (self._pending_key(name), self.path(name)):

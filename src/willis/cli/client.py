@@ -38,6 +38,9 @@ class Client:
     def post(self, route: str, body: Json) -> Json:
         return self._ask("POST", route, body)
 
+    def put(self, route: str, body: Json) -> Json:
+        return self._ask("PUT", route, body)
+
     def delete(self, route: str) -> Json:
         return self._ask("DELETE", route, None)
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, show
+from willis.cli import acme, certificate, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -55,6 +55,7 @@ def _asking(ctx: typer.Context) -> Iterator[Client]:
 
 
 app.add_typer(acme.commands(_asking), name="acme")
+app.add_typer(certificate.commands(_asking), name="certificate")
 
 
 def _read(path: Path) -> str:

@@ -306,7 +306,7 @@ RULE = Variant(
             (
                 _NAME,
                 Key("matches", _EXPRESSION, "A regular expression.", required=True),
-                Key("value", _REPLACEMENT, "What takes its place.", required=True),
+                Key("value", _REPLACEMENT, "What stands instead of the whole.", required=True),
                 _ON,
                 _WHEN,
             ),
@@ -317,7 +317,7 @@ RULE = Variant(
             "Rewrite path",
             (
                 Key("matches", _EXPRESSION, "A regular expression for the path.", required=True),
-                Key("to", _REPLACEMENT, "What takes its place.", required=True),
+                Key("to", _REPLACEMENT, "What stands instead of the whole.", required=True),
                 _WHEN,
             ),
             makes=RewritePath,
@@ -394,7 +394,7 @@ TLS = Record(
     (
         Key(
             "certificates",
-            Many("certificate", _STORED, most=256, bare=True),
+            Many("certificate", _STORED, most=12, bare=True),
             "Names in the certificate store, chosen by the host that a client asks for; the first is for "
             "the rest.",
             required=True,

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from willis.certificates.store import CertificateStore
 from willis.config import load
+from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused
 from willis.control.loop import Loop
 from willis.control.renewal import Renewal
@@ -48,6 +50,7 @@ class Controller:
         engines: Sequence[Engine],
         eyes: Callable[[OnResult], Eyes] = Schedule,
         renewal: Renewal | None = None,
+        certificates: CertificateStore | None = None,
     ) -> None:
         self.node = node
         self.store = store
@@ -60,6 +63,7 @@ class Controller:
         self.changes = Changes(store, self.loop)
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
+        self.certificates = None if certificates is None else Certificates(certificates, self.loop)
 
     def start(self) -> None:
         """Begin to converge and to check."""
@@ -191,8 +195,9 @@ class Controller:
         service = self.loop.config.service(name)
         if service is None:
             raise Refused(f"there is no service {name!r}; see 'willis status'")
-        if not isinstance(service.persistence, SourcePersistence):
-            how = "by a cookie in the browser" if service.persistence else "no client to a server"
+        kept = service.persistence
+        if not isinstance(kept, SourcePersistence) and getattr(kept, "otherwise", None) is None:
+            how = "by what they send, not by their addresses" if kept else "to no server"
             raise Refused(f"service {name} ties clients {how}, so there is nothing to list")
 
     def _follow(self) -> None:

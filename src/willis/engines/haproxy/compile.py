@@ -51,6 +51,7 @@ def compile_l7(
     for service in services:
         _proxy(writer, service, files, transparent)
         artefacts |= _states(service, status)
+        artefacts |= tls.artefacts(service, files)
     challenge.frontend(writer, challenge.vips(config), files, transparent)
     artefacts[CONFIG] = write.stamped(writer.text())
     return artefacts
@@ -75,9 +76,7 @@ def _head(
     writer.idiom(Idiom.HEAD)
     writer.section("global")
     if files.user is not None:
-        writer.line("user", write.user_name(files.user))
-        writer.line("group", write.user_name(files.user))
-        writer.line("chroot", write.path(files.jail))
+        _rights(writer, files, files.user, any(service.transparent for service in services))
     writer.line("maxconn", write.number(max(connections, 10), 10, _MOST_CONNECTIONS))
     stats = write.path(files.stats_socket)
     writer.line("stats socket", stats, *_words("mode 600 level admin expose-fd listeners"))
@@ -87,8 +86,7 @@ def _head(
     for name in missing:
         writer.remark("without the udp service", write.name(name))
     writer.section("peers willis")
-    owner = () if files.user is None else (*_words("user"), write.user_name(files.user))
-    writer.line("bind", write.PEERS_SOCKET, *_words("mode 600"), *owner)
+    writer.line("bind", write.PEERS_SOCKET, *_peers_rights(files.user))
     writer.line("server willis")
     log.head(writer, files)
     writer.section("defaults willis-http")
@@ -97,6 +95,26 @@ def _head(
     writer.idiom(Idiom.HTTP_GUARD)
     writer.section("defaults willis-tcp")
     writer.idiom(Idiom.TCP_DEFAULTS)
+
+
+def _rights(writer: Writer, files: HaproxyFiles, user: str, transparent: bool) -> None:
+    """Workers give up root. To speak in a client's name they keep one capability, or stay root where
+    HAProxy (before 3.0) knows no other way; the master's bounding set then limits them.
+    """
+    if not transparent or files.keeps_capabilities:
+        writer.line("user", write.user_name(user))
+    writer.line("group", write.user_name(user))
+    writer.line("chroot", write.path(files.jail))
+    if transparent and files.keeps_capabilities:
+        writer.line("setcap cap_net_raw")
+
+
+def _peers_rights(user: str | None) -> tuple[write.Token, ...]:
+    """The group too, so that a worker of root and one of the user can hand over to each other."""
+    if user is None:
+        return _words("mode 600")
+    name = write.user_name(user)
+    return (*_words("mode 660 user"), name, *_words("group"), name)
 
 
 def _proxy(writer: Writer, service: VirtualService, files: HaproxyFiles, transparent: bool) -> None:
@@ -108,12 +126,15 @@ def _proxy(writer: Writer, service: VirtualService, files: HaproxyFiles, transpa
         writer.section("frontend", name, write.keywords(front))
         if service.forwarding is not Forwarding.PROXY:
             writer.remark("layer 4 carried by haproxy in the light twin")
+        tls.remarks(writer, service, files)
         _binds(writer, service, files, transparent)
         _front(writer, service, files)
         writer.line("default_backend", name)
+        http.aside(writer, service, files, *(_words("transparent") if transparent else ()))
     writer.section("backend", name, write.keywords("from willis-http" if web else "from willis-tcp"))
     _pool(writer, service, files)
     persist.tables(writer, service)
+    limits.tables(writer, service)
 
 
 def _binds(writer: Writer, service: VirtualService, files: HaproxyFiles, transparent: bool) -> None:
@@ -130,7 +151,7 @@ def _front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None
     limits.front(writer, service)
     tls.front(writer, service)
     if is_http(service):
-        http.front(writer, service, files)
+        http.front(writer, service)
     if service.application.is_dicom:
         dicom.front(writer, service, files)
 
@@ -159,7 +180,6 @@ def _server(service: VirtualService, files: HaproxyFiles) -> tuple[write.Token, 
     return (
         *limits.server(service),
         *proxied.server(service),
-        *http.server(service),
         *tls.server(service, files),
     )
 
@@ -184,14 +204,18 @@ def _fallback(writer: Writer, service: VirtualService, server: RealServer, files
 
 
 def _states(service: VirtualService, status: Status) -> Iterator[tuple[str, ServerState]]:
+    encrypted = service.server_tls is not None
     for member in members(service, status):
         server = member.server
         mode, up = _mode(member, persist.keeps_cookie(service))
-        state = ServerState(server.weight, mode, up, _port(service, server) or 0)
+        state = ServerState(server.weight, mode, up, _port(service, server) or 0, encrypted)
         yield key(service.name, server.host), state
     if service.fallback is not None:
         port = _port(service, service.fallback) or 0
-        yield key(service.name, FALLBACK + service.fallback.host), ServerState(1, Mode.READY, True, port)
+        yield (
+            key(service.name, FALLBACK + service.fallback.host),
+            ServerState(1, Mode.READY, True, port, encrypted),
+        )
 
 
 def _mode(member: Member, cookie: bool) -> tuple[Mode, bool]:

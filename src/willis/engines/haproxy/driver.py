@@ -16,12 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from willis.engines.haproxy import maps, stapling, ties, traffic
+from willis.certificates.store import CertificateStore
+from willis.engines.haproxy import certs, maps, stapling, ties, traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
-from willis.engines.haproxy.process import MasterProcess, verify
+from willis.engines.haproxy.process import MasterProcess, keeps_capabilities, verify
 from willis.engines.haproxy.runtime import Master, Runtime, sessions
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
+from willis.engines.haproxy.tls import MissingError
 from willis.engines.haproxy.write import TokenError, stamp_of
 from willis.engines.port import Client, EngineError, Traffic
 from willis.model.config import Config
@@ -64,12 +66,17 @@ class HaproxyEngine:
             self._loaded, run_dir / "haproxy.pid", master_socket, state_dir / "haproxy.log"
         )
         self._files = HaproxyFiles.under(
-            run_dir, state_dir, user=_user(), open_files=self._process.open_files()
+            run_dir,
+            state_dir,
+            user=_user(),
+            open_files=self._process.open_files(),
+            keeps_capabilities=keeps_capabilities(),
         )
         if len(os.fsencode(master_socket)) > _LONGEST_SOCKET:
             raise EngineError(
                 f"the run directory {run_dir} is too long for unix sockets; choose a shorter one"
             )
+        self._certificates = CertificateStore(Path(self._files.tls))
         self._runtime = Runtime(Path(self._files.stats_socket))
         self._master = Master(master_socket)
         self._ledger = traffic.Ledger()
@@ -77,12 +84,11 @@ class HaproxyEngine:
 
     def compile(self, config: Config, status: Status) -> Artefacts:
         """What HAProxy should hold. Raises EngineError for a value that may not enter its file."""
-        files = replace(self._files, thumbprint=self._thumbprint(config))
+        thumbprint = self._thumbprint(config)
+        files = replace(self._files, thumbprint=thumbprint, holdings=self._certificates.holdings())
         try:
-            return compile_l7(
-                config, status, files=files, layer4=self._layer4, transparent=self._transparent
-            )
-        except TokenError as error:
+            return compile_l7(config, status, files=files, layer4=self._layer4, transparent=self._transparent)
+        except (TokenError, MissingError) as error:
             raise EngineError(str(error)) from error
 
     def observe(self) -> Artefacts:
@@ -93,6 +99,10 @@ class HaproxyEngine:
         text = self._text_of(self._runtime.info().get("description"))
         if text is not None:
             held[CONFIG] = text
+            for name in certs.named(text, self._files.tls):
+                print_ = certs.held(self._runtime, self._certificates.path(name))
+                if print_ is not None:
+                    held[certs.PREFIX + name] = print_
             for name in maps.named(text, self._files.maps):
                 held[maps.key(name)] = maps.parse(self._runtime.ask(f"show map {self._map(name)}"))
         return held
@@ -121,7 +131,7 @@ class HaproxyEngine:
         self._write_maps(want)
         if self._process.pid() is None:
             self._start(text, states)
-        elif text != old:
+        elif text != old or not self._renewed(changes):
             self._reload(old if isinstance(old, str) else None, text, states)
         self._fill_maps(want)
         self._push(states)
@@ -140,13 +150,15 @@ class HaproxyEngine:
 
     def clients(self, service: str) -> list[Client]:
         """The clients that the service's stick table ties to a server."""
-        prefix = self._prefix(service)
-        return [] if prefix is None else ties.clients(self._runtime.ask(f"show table {service}"), prefix)
+        held = self._table(service)
+        return [] if held is None else ties.clients(self._runtime.ask(f"show table {held.name}"), held.prefix)
 
     def forget(self, service: str, client: Address | None = None) -> int:
         """End the tie of one client, or of all; connections stay."""
+        held = self._table(service)
         found = [c for c in self.clients(service) if client is None or client in c.network]
-        self._runtime.run([f"clear table {service} key {c.network.network_address}" for c in found])
+        if held is not None:
+            self._runtime.run([f"clear table {held.name} key {c.network.network_address}" for c in found])
         return len(found)
 
     def staple(self, certificate: Path, der: bytes) -> None:
@@ -165,9 +177,9 @@ class HaproxyEngine:
         """End HAProxy now, with all its connections (teardown)."""
         self._process.stop()
 
-    def _prefix(self, service: str) -> int | None:
+    def _table(self, service: str) -> ties.Table | None:
         text = self.observe().get(CONFIG)
-        return ties.mask(text, service) if isinstance(text, str) else None
+        return ties.table(text, service) if isinstance(text, str) else None
 
     def _states(self) -> dict[str, ServerState]:
         try:
@@ -182,6 +194,11 @@ class HaproxyEngine:
             if stamp is not None and stamp_of(text) == stamp:
                 return text
         return None
+
+    def _renewed(self, changes: Sequence[Change]) -> bool:
+        """Bring new certificates into the running worker. False: a reload must."""
+        names = [c.key.removeprefix(certs.PREFIX) for c in changes if c.kind == "certificate" and c.want]
+        return all(certs.renew(self._runtime, self._certificates.path(name)) for name in names)
 
     def _map(self, name: str) -> Path:
         return Path(maps.place(self._files, name).text)

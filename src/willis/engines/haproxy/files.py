@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from willis.certificates.store import Holdings
+
 
 @dataclass(frozen=True, slots=True)
 class HaproxyFiles:
@@ -21,16 +23,28 @@ class HaproxyFiles:
     """
     maps: str
     """The directory of the lists that change without a reload (``maps``)."""
+    tls: str
+    """The directory of the certificate store: NAME.pem, and authority/NAME.pem."""
     user: str | None = None
     """The user and group that workers change to; None: they stay who they are."""
+    keeps_capabilities: bool = False
+    """Whether this HAProxy (3.0 and newer) can change its user and keep a capability (``setcap``)."""
     open_files: int = 20_000
     """RLIMIT_NOFILE (hard) that HAProxy will run under; asking for more is fatal."""
+    holdings: Holdings | None = None
+    """What the certificate store holds; None: not asked, every name counts as held."""
     thumbprint: str | None = None
     """Of the ACME account, where certificates are ordered: what answers to challenges end with."""
 
     @classmethod
     def under(
-        cls, run_dir: Path, state_dir: Path, *, user: str | None = None, open_files: int = 20_000
+        cls,
+        run_dir: Path,
+        state_dir: Path,
+        *,
+        user: str | None = None,
+        open_files: int = 20_000,
+        keeps_capabilities: bool = False,
     ) -> HaproxyFiles:
         """The usual names in the engine's two directories."""
         return cls(
@@ -38,6 +52,8 @@ class HaproxyFiles:
             server_state=str(state_dir / "haproxy.servers"),
             jail=str(run_dir / "haproxy"),
             maps=str(state_dir / "maps"),
+            tls=str(state_dir / "certificates"),
             user=user,
             open_files=open_files,
+            keeps_capabilities=keeps_capabilities,
         )

@@ -42,6 +42,8 @@ class ServerState:
     up: bool
     port: int
     """The configured port, 0 for the one that the client used; the state file must repeat it."""
+    tls: bool = False
+    """Whether the server is spoken to over TLS; a state file that says no turns the word ``ssl`` off."""
 
 
 class StateError(ValueError):
@@ -83,7 +85,7 @@ def state_file(states: Mapping[str, ServerState]) -> str:
         lines.append(
             f"0 {service_name(service).text} 0 {server_name(server).text} - {2 if state.up else 0} "
             f"{_FLAGS[state.mode]} {number(state.weight, 0, 256).text} 1 0 1 0 4 0 0 0 0 - "
-            f"{number(state.port, 0, 65_535).text} - 0 0 - - 0\n"
+            f"{number(state.port, 0, 65_535).text} - {int(state.tls)} 0 - - 0\n"
         )
     return _HEAD + "".join(lines)
 
@@ -102,7 +104,9 @@ def _parsed(line: str) -> tuple[str, ServerState]:
         flags = int(fields[6])
         mode = Mode.MAINT if flags & _MAINT else Mode.DRAIN if flags & _DRAIN else Mode.READY
         up = fields[5] != "0" and mode is not Mode.MAINT
-        return key(fields[1], fields[3]), ServerState(int(fields[7]), mode, up, int(fields[18]))
+        return key(fields[1], fields[3]), ServerState(
+            int(fields[7]), mode, up, int(fields[18]), fields[20] == "1"
+        )
     except (IndexError, ValueError) as error:
         raise StateError(f"'show servers state' has a line that cannot be read: {line!r}") from error
 

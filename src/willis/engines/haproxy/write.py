@@ -7,10 +7,12 @@ members are constants; everything else is keywords of ours or a token.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from willis.engines.haproxy.idioms import Idiom
+from willis.engines.haproxy.idioms import Idiom, Phrase
+from willis.model.proxy import Network
 from willis.model.service import NAME, Address
 
 
@@ -27,12 +29,26 @@ class Token:
 
 PEERS_SOCKET = Token("unix@peers.sock")
 """Relative to the directory that HAProxy is started in, which is also the workers' root."""
+CLIENT = Token("src,ipmask(32,64)")
+"""Who counts as one client: an IPv4 address, or the /64 that an IPv6 host may choose its address in."""
+RATES = Token("store conn_cur,conn_rate(10s),http_req_rate(10s)")
+"""What is counted of each client."""
+ALPN_H2 = Token("alpn h2,http/1.1")
+"""Offer HTTP/2, and take HTTP/1.1 from what has no other."""
 
 _KEYWORDS = re.compile(r"\A[a-z0-9_-]+(?: [a-z0-9_-]+)*\Z")
 _SERVER = re.compile(r"\A(?:fallback:)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _COOKIE = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 _PATH = re.compile(r"\A/[A-Za-z0-9._/+@-]{1,200}\Z")
+_OPTION = re.compile(r"\A[A-Za-z0-9:_.,/+-]{1,600}\Z")
+_COMMON_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9 ._@-]{0,62}\Z")
+_HOST = re.compile(r"\A(?:\*\.)?[A-Za-z0-9][A-Za-z0-9.-]{0,252}\Z")
 _THUMBPRINT = re.compile(r"\A[A-Za-z0-9_-]{43}\Z")
+_HEADER = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
+_QUOTABLE = re.compile(r"\A[\x20-\x26\x28-\x7e]{1,600}\Z")
+_SAMPLE = re.compile(r"\A[a-z_.]{1,32}\Z")
+_MEDIA = re.compile(r"\A[a-z]+/[a-z0-9.+-]{1,80}\Z")
+_SAMPLE = re.compile(r"\A[a-z0-9_]+(?:\.[a-z0-9_]+)?\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
 
 
@@ -61,6 +77,22 @@ def path(text: str) -> Token:
     return _allowed("a path", _PATH, text)
 
 
+def option(text: str) -> Token:
+    """What follows a word of TLS: suites, curves, protocols."""
+    return _allowed("a list of TLS", _OPTION, text)
+
+
+def common_name(text: str) -> Token:
+    """The common name of a certificate, in quotes: it may hold spaces."""
+    return Token(f"'{_allowed('a common name', _COMMON_NAME, text).text}'")
+
+
+def server_host(text: str) -> tuple[Token, ...]:
+    """The name to ask a server for, and to find in its certificate."""
+    host = _allowed("a host name", _HOST, text).text
+    return Token("sni"), Token(f"str({host})"), Token("verifyhost"), Token(host)
+
+
 def user_name(text: str) -> Token:
     """A user or group of the system."""
     return _allowed("a user's name", _USER, text)
@@ -76,6 +108,64 @@ def challenge(thumbprint: str) -> tuple[Token, ...]:
         Token(f'200 content-type text/plain lf-string "%[path,field(-1,/)].{ours.text}"'),
         Token(r"if { path -m reg '^/\.well-known/acme-challenge/[A-Za-z0-9_-]{1,128}\z' }"),
     )
+
+
+def phrase(which: Phrase) -> Token:
+    """Fixed words."""
+    return Token(which.value)
+
+
+def aside(of: str, service: str) -> Token:
+    """A proxy that serves ``service`` aside; no service can be called so: it has a colon."""
+    return Token(f"{keywords(of).text}:{name(service).text}")
+
+
+def header_name(text: str) -> Token:
+    """A header's name: a subset of RFC 9110's token."""
+    return _allowed("a header's name", _HEADER, text)
+
+
+def quoted(text: str) -> Token:
+    """Text in strong quotes, where nothing but their end means anything to HAProxy's parser."""
+    return Token(f"'{_allowed('text', _QUOTABLE, text).text}'")
+
+
+def networks(given: Iterable[Network]) -> tuple[Token, ...]:
+    """Addresses with their prefix lengths."""
+    return tuple(Token(str(network)) for network in given)
+
+
+def fetched(what: str, argument: str) -> Token:
+    """A sample with a name in it, such as ``req.hdr(NAME)``."""
+    return Token(f"{_allowed('a sample', _SAMPLE, what).text}({header_name(argument).text})")
+
+
+def max_age(seconds: Token) -> Token:
+    """The value of Strict-Transport-Security (RFC 6797, 6.1)."""
+    return Token(f'"max-age={seconds.text}"')
+
+
+def same_host(port: int) -> Token:
+    """The host that was asked for, over HTTPS at another port."""
+    return Token(f"https://%[req.hdr(host),field(1,:)]:{number(port, 1, 65_535).text}")
+
+
+def note(variable: str, text: str) -> Token:
+    """Keep a name with the request until its answer."""
+    return Token(f"set-var(txn.{keywords(variable).text}) str({name(text).text})")
+
+
+def noted(variable: str) -> Token:
+    """The condition that ``note`` was reached."""
+    return Token(f"if {{ var(txn.{keywords(variable).text}) -m found }}")
+
+
+def condition(names: Sequence[Token], *, unless_chosen: bool) -> tuple[Token, ...]:
+    """All of these ACLs, and no pool chosen yet; nothing if that is always so."""
+    words = [token.text for token in names]
+    if unless_chosen:
+        words.append("!{ var(txn.pool) -m found }")
+    return (Token(f"if {' '.join(words)}"),) if words else ()
 
 
 def number(value: int, low: int, high: int) -> Token:
@@ -98,10 +188,36 @@ def endpoint(address: Address, port: int | None) -> Token:
     return Token(host if port is None else f"{host}:{number(port, 1, 65_535).text}")
 
 
+def any_address(like: Address) -> Token:
+    """The unspecified address of the same family."""
+    return Token("0.0.0.0" if like.version == 4 else "::")  # noqa: S104 - nobody listens there
+
+
 def mask(address: Address, length: int) -> Token:
     """The client's address cut to ``length`` bits, as a sample expression."""
     bits = number(length, 1, address.max_prefixlen).text
     return Token(f"src,ipmask({bits})" if address.version == 4 else f"src,ipmask(32,{bits})")
+
+
+def limits_table(service: str) -> Token:
+    """The table in which a service's clients are counted; the colon keeps it apart from any service."""
+    return Token(f"limits:{name(service).text}")
+
+
+def media_type(text: str) -> Token:
+    """Such as ``text/html``."""
+    return _allowed("a media type", _MEDIA, text)
+
+
+def if_more(sample: str, limit: int, most: int) -> Token:
+    """The condition that a sample of HAProxy's own is above ``limit`` (1 to ``most``)."""
+    fetch = _allowed("a sample", _SAMPLE, sample)
+    return Token(f"if {{ {fetch.text} gt {number(limit, 1, most).text} }}")
+
+
+def unless_from(networks: Iterable[Network]) -> Token:
+    """The condition that the client is in none of these networks."""
+    return Token(f"if !{{ src {' '.join(map(str, networks))} }}")
 
 
 class Writer:
