@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import web
 from willis.config.rules_tls import TLS_RULES
-from willis.model.proxy import ClientCertificates, Dicom, ServerTls, Tls, TitleCertificate
+from willis.model.proxy import ClientCertificates, Dicom, ServerTls, TitleCertificate, Tls
 
 BOUND = Dicom(certificates=(TitleCertificate("CT1", "ct1.example"),))
 CASES = {
