@@ -170,7 +170,12 @@ def test_a_plan_changes_nothing_and_only_the_plan_of_that_name_is_applied(
         changed = DOCUMENT.replace("10.60.0.101", "10.60.0.105")
         plan = await s.post("/plan", document=changed)
         assert {i["service"]: i["effect"] for i in plan["impact"]}["DicomRouting"] == "drops"
-        assert {"engine": "addresses", "key": "vip/10.60.0.105", "action": "create"} in plan["changes"]
+        assert {
+            "engine": "addresses",
+            "key": "vip/10.60.0.105",
+            "action": "create",
+            "how": "at run time",
+        } in plan["changes"]
         assert (await s.get("/status"))["revision"] == 1
         refusal = await s.post("/apply", 409, document=changed, checksum="another")
         assert "new plan" in refusal["detail"]

@@ -108,11 +108,14 @@ class WebServer:
 
     def __init__(self, number: int) -> None:
         self.name = f"vna{number}"
+        self.cookie = ""
+        """What it sets with each answer, if anything."""
         self._at = (str(address(number)), PORT)
         self.raise_again()
 
     def raise_again(self) -> None:
         name = self.name
+        own = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -121,8 +124,13 @@ class WebServer:
                 body = f"{name}\n{self.requestline}\n{self.headers}".encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
+                self.send_header("X-Name", name)
+                if own.cookie:
+                    self.send_header("Set-Cookie", own.cookie)
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_DELETE = do_GET  # noqa: N815 - the name is the library's
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -197,7 +197,7 @@ class Controller:
             raise Refused(f"there is no service {name!r}; see 'willis status'")
         kept = service.persistence
         if not isinstance(kept, SourcePersistence) and getattr(kept, "otherwise", None) is None:
-            how = "by what they send, not by their addresses" if kept else "to no server"
+            how = "by what they send, such as a cookie" if kept else "to no server"
             raise Refused(f"service {name} ties clients {how}, so there is nothing to list")
 
     def _follow(self) -> None:

@@ -117,7 +117,7 @@ class AddHeader:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceHeader:
-    """Replace what a regular expression matches in a header's value; ``\\1`` is the first group."""
+    """Replace a header's whole value where a regular expression matches; ``\\1`` is its first group."""
 
     name: str
     matches: str
@@ -135,7 +135,7 @@ class DeleteHeader:
 
 @dataclass(frozen=True, slots=True)
 class RewritePath:
-    """Replace what a regular expression matches in the path; ``\\1`` is the first group."""
+    """Replace the whole path where a regular expression matches; ``\\1`` is its first group."""
 
     matches: str
     to: str

@@ -41,7 +41,8 @@ class Idiom(Enum):
     timeout client-fin 30s
     timeout server-fin 30s
     load-server-state-from-file global
-"""
+    http-error status 503 content-type "text/html; charset=utf-8" string '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Not available at the moment</title><style>:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-items:center;font:1.0625rem/1.5 system-ui,sans-serif}main{max-width:32rem;padding:2rem}h1{font-size:1.375rem;margin:0 0 .5rem}p{margin:0}</style><main role="alert"><h1>This service is not available at the moment</h1><p>None of its servers can answer. Please try again in a minute; if it stays away, call your PACS administrator.</p></main></html>' hdr Retry-After 30
+"""  # noqa: E501 - HAProxy knows no continuation lines
 
     HTTP_GUARD = r"""
     # What smuggles or confuses is refused before it reaches a server.
@@ -59,14 +60,6 @@ class Idiom(Enum):
     http-request deny deny_status 400 if { req.fhdr(connection) -m reg -i 'x-forwarded|host|cookie|authorization' }
     http-request del-header Upgrade if { req.fhdr(upgrade) -m sub -i h2c }
     http-request del-header HTTP2-Settings
-    # Who the client is, is ours to say.
-    http-request del-header x-forwarded- -m beg
-    http-request del-header Forwarded
-    http-request del-header X-Real-IP
-    option forwardfor
-    http-request set-header X-Forwarded-Proto http
-    http-request set-header X-Forwarded-Port %[dst_port]
-    http-request set-header X-Forwarded-Host %[req.hdr(host)]
 """  # noqa: E501 - HAProxy knows no continuation lines
 
     NOTHING_ELSE = """
@@ -89,3 +82,28 @@ class Idiom(Enum):
     timeout server-fin 30s
     load-server-state-from-file global
 """
+
+
+class Phrase(Enum):
+    """Fixed words inside a line."""
+
+    IF_CHOSEN = "if { var(txn.pool) -m found }"
+    CHOSEN_POOL = "%[var(txn.pool)]"
+    UNLESS_TRUSTED = "unless trusted"
+    PROTO = "X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
+    PORT = "X-Forwarded-Port %[dst_port]"
+    HOST = "X-Forwarded-Host %[req.hdr(host)]"
+    FORWARDED_4 = """Forwarded 'for=%[src];proto=%[ssl_fc,iif(https,http)];host="%[req.hdr(host)]"'"""
+    FORWARDED_6 = """Forwarded 'for="[%[src]]";proto=%[ssl_fc,iif(https,http)];host="%[req.hdr(host)]"'"""
+    ANY_FORWARDED = "x-forwarded- -m beg"
+    SAFE_METHOD = "if { method GET HEAD }"
+    NO_SERVER = "if { nbsrv lt 1 }"
+    HOST_NAME = "req.hdr(host),field(1,:),lower"
+    LAX = 'attr "SameSite=Lax"'
+    STRICT = 'attr "SameSite=Strict"'
+    NONE = 'attr "SameSite=None"'
+    CALLING = "var(sess.calling)"
+    CALLED = "var(sess.called)"
+    SESSION_ID = "payload_lv(43,1)"
+    IF_CLIENT_HELLO = "if { req.ssl_hello_type 1 }"
+    IF_SERVER_HELLO = "if { res.ssl_hello_type 2 }"

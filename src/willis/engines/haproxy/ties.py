@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from willis.engines.port import Client
 
 _ENTRY = re.compile(r"^0x[0-9a-f]+: key=(\S+) .*\bexp=(\d+) .*\bserver_key=(\S+)", re.MULTILINE)
-_MASK = r"^(?:listen|backend) {name} .*\n(?:[ ].*\n)*?[ ]+stick on src,ipmask\((?:32,)?(\d+)\)"
+_STICK = r"^backend {name} .*\n(?:[ ].*\n)*?[ ]+stick on src,ipmask\((?:32,)?(\d+)\)(?: table (\S+))?$"
 
 
-def mask(text: str, service: str) -> int | None:
-    """The prefix that the configuration's stick table of this service is keyed by; None: it has none."""
-    found = re.search(_MASK.format(name=re.escape(service)), text, re.MULTILINE)
-    return None if found is None else int(found[1])
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A stick table whose keys are clients' addresses, cut to ``prefix`` bits."""
+
+    name: str
+    prefix: int
+
+
+def table(text: str, service: str) -> Table | None:
+    """The table that ties this service's clients by address, as the configuration says; None: it has none."""
+    found = re.search(_STICK.format(name=re.escape(service)), text, re.MULTILINE)
+    return None if found is None else Table(found[2] or service, int(found[1]))
 
 
 def clients(report: str, prefix: int) -> list[Client]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import dr, server, site, web
+from tests.unit.engines.haproxy.cases import http
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import binary
 from willis.engines.haproxy.state import ServerState, state_file
@@ -69,6 +70,7 @@ CASES: dict[str, tuple[Config, dict[str, bool]]] = {
         site(dr(), dr("Syslog", 103, 514, protocol=Protocol.UDP, persistence=None), web()),
         {"layer4": True, "transparent": False},
     ),
+    **http.CASES,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from willis.engines.haproxy import ties
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "haproxy" / "tcp" / "haproxy.cfg"
+GOLDEN = Path(__file__).parents[3] / "golden" / "haproxy"
 REPORT = """\
 # table: Dicom, type: ip, size:102400, used:2
 0x5581e0c3f2a0: key=10.1.2.0 use=0 exp=299321 shard=0 server_id=2 server_key=vna2
@@ -16,9 +16,18 @@ REPORT = """\
 """
 
 
-@pytest.mark.parametrize(("service", "prefix"), [("Dicom", 32), ("Hl7", None), ("Nobody", None)])
-def test_the_mask_of_a_table_stands_in_the_text(service: str, prefix: int | None) -> None:
-    assert ties.mask(GOLDEN.read_text(), service) == prefix
+@pytest.mark.parametrize(
+    ("case", "service", "table"),
+    [
+        ("tcp", "Dicom", ties.Table("Dicom", 32)),
+        ("tcp", "Hl7", None),
+        ("tcp", "Nobody", None),
+        ("tcp-persistence", "Titles", ties.Table("source:Titles", 24)),
+        ("tcp-persistence", "Called", None),
+    ],
+)
+def test_the_table_of_a_service_stands_in_the_text(case: str, service: str, table: ties.Table | None) -> None:
+    assert ties.table((GOLDEN / case / "haproxy.cfg").read_text(), service) == table
 
 
 def test_a_table_lists_its_clients_in_order() -> None:

@@ -1,0 +1,1 @@
+"""Cases of the golden configurations, a module a concern."""
