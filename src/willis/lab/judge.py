@@ -1,8 +1,8 @@
 """The verdict on one client's traffic through one service, from the hosts' ledgers alone. Pure.
 
 It passes if everything sent stands in the ledgers of the service, unchanged, and if the
-servers saw whom they must: in DR and NAT the client itself, in SNAT the node, behind a web proxy
-the client's address in X-Forwarded-For.
+servers saw whom they must: in DR, NAT and behind a
+transparent proxy the client itself, in SNAT the node, behind a web proxy the client's address in X-Forwarded-For.
 """
 
 from __future__ import annotations
@@ -66,13 +66,14 @@ def fault(
 
 def seen(service: VirtualService, entry: Entry) -> str:
     """Whom the server took for its client: behind a web proxy, what X-Forwarded-For says."""
-    if service.forwarding is Forwarding.PROXY and service.application.is_http:
+    if service.forwarding is Forwarding.PROXY and service.application.is_http and not service.transparent:
         return entry.more.get("forwarded", entry.client)
     return entry.client
 
 
 def _stranger(service: VirtualService, found: Sequence[Entry], parties: Parties | None) -> str:
-    hides_clients = service.forwarding is Forwarding.PROXY and not service.application.is_http
+    tells = service.application.is_http or service.transparent
+    hides_clients = service.forwarding is Forwarding.PROXY and not tells
     if parties is None or hides_clients:
         return ""
     whom, right = "the client", parties.client

@@ -1,8 +1,8 @@
 """How the answers of a host find their way back to clients, as the forwarding of its services asks. Pure.
 
-DR: directly, by the router. NAT: through the node, which translated the packets. A host that
-serves both tells them apart by the address it answers from: the VIP in DR, its own in NAT.
-SNAT and the proxy ask nothing, since the host answers the node.
+DR: directly, by the router. NAT and a transparent proxy: through the node, which spoke for the
+client. A host that serves both tells them apart by the address it answers from: the VIP in DR, its own in NAT.
+SNAT and any other proxy ask nothing, since the host answers the node.
 """
 
 from __future__ import annotations
@@ -42,6 +42,6 @@ def _serves(config: Config, host: Host, forwarding: Forwarding) -> bool:
     return any(
         server.host == host.name
         for service in config.services
-        if service.forwarding is forwarding
+        if service.forwarding is forwarding or (forwarding is Forwarding.NAT and service.transparent)
         for server in servers_of(service)
     )

@@ -16,6 +16,8 @@ from willis.model.service import TRANSLATED, Address, RealServer, VirtualService
 MASK = 0xFF000000
 """The bits of the mark that say it is ours; an administrator's own marks must leave them alone."""
 OURS = 0x57000000
+RETURNING = 0x58000000
+"""Of answers to the proxy's transparent connections: it cannot be mistaken for a member's."""
 _NUMBERS = 1 << 24
 
 

@@ -65,7 +65,7 @@ class MasterProcess:
         for stray in self._masters():
             os.kill(stray, signal.SIGUSR1)
         self._pid_file.unlink(missing_ok=True)
-        argv = [binary(), "-W", "-f", str(self._config), "-p", str(self._pid_file)]
+        argv = [*_bounds(), binary(), "-W", "-f", str(self._config), "-p", str(self._pid_file)]
         argv += ["-S", f"{self._socket},mode,600"]
         with self._log.open("ab") as log:
             child = subprocess.Popen(
@@ -139,6 +139,42 @@ class MasterProcess:
     def _masters(self) -> Iterator[int]:
         found = set(self._all())
         return (pid for pid in found if _parent(pid) not in found)
+
+
+_KEPT = frozenset((0, 3, 5, 6, 7, 10, 13, 18))
+"""What a master of root and its workers may ever do (linux/capability.h): CHOWN and FOWNER for the
+owner of sockets, KILL for workers of another user, SETGID and SETUID to give up root, NET_BIND_SERVICE,
+NET_RAW to speak in a client's name, SYS_CHROOT."""
+
+
+def _bounds() -> list[str]:
+    """The words before a command of root that bound what it and its children can ever do."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        return []
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    dropped = ",".join(f"-cap_{number}" for number in range(last + 1) if number not in _KEPT)
+    return [setpriv, f"--bounding-set={dropped}"]
+
+
+_VERSION = re.compile(r"version (\d+)\.(\d+)")
+
+
+def keeps_capabilities() -> bool:
+    """Whether the installed HAProxy knows ``setcap`` with all that we ask of it (3.0)."""
+    try:
+        done = subprocess.run(
+            [binary(), "-v"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_S,
+            check=False,
+        )
+    except (EngineError, subprocess.TimeoutExpired):
+        return False
+    found = _VERSION.search(done.stdout)
+    return found is not None and int(found[1]) >= 3
 
 
 def binary() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from willis.engines.haproxy import write
 from willis.engines.haproxy.write import Token, Writer
 from willis.model.service import VirtualService
 
@@ -13,6 +14,9 @@ def bind(service: VirtualService) -> tuple[Token, ...]:
 
 def pool(writer: Writer, service: VirtualService) -> None:
     """The backend's lines."""
+    if service.transparent:
+        # Over the way back that the routes engine keeps.
+        writer.line("source", write.any_address(service.vip), write.keywords("usesrc clientip"))
 
 
 def server(service: VirtualService) -> tuple[Token, ...]:

@@ -9,6 +9,9 @@ routes. NAT and SNAT pass through the kernel's routing, twice:
   servers and clients a way around itself. IPv6 has no such setting; the nft engine
   keeps those messages back.
 
+A transparent proxy needs the same: the node is its servers' gateway, so it must pass on what
+they send on their own account (C-MOVE to a modality), and must not tell them a way around itself.
+
 Nothing else is set. ``rp_filter`` may stay strict: a translated packet comes in by the
 interface by which its sender is reached, like any other.
 See Documentation/networking/ip-sysctl.rst in the kernel.
@@ -36,7 +39,7 @@ _VALUE = re.compile(r"\A[0-9]{1,3}\Z")
 
 def compile_settings(config: Config, status: Status) -> dict[str, str]:
     """Values by ``sysctl/NAME``. Names as in sysctl(8): a dot in an interface's name is a slash."""
-    families = {service.vip.version for service in config.services if service.forwarding in TRANSLATED}
+    families = {s.vip.version for s in config.services if s.forwarding in TRANSLATED or s.transparent}
     settings = {}
     if 4 in families:
         settings[f"sysctl/{FORWARD4}"] = "1"
