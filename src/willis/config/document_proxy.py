@@ -377,7 +377,12 @@ HTTP = Record(
             "Ports of the VIP that only send browsers on to HTTPS.",
             default="none",
         ),
-        _long("hsts", "How long browsers shall insist on HTTPS.", "off"),
+        Key(
+            "hsts",
+            Duration("1s", "730d", whole=True),
+            "How long browsers shall insist on HTTPS.",
+            default="off",
+        ),
         Key(
             "sorry",
             _TARGET,

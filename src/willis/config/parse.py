@@ -134,7 +134,7 @@ def _many(kind: Many, node: Node, path: Path, faults: list[Fault]) -> list[objec
         faults.append(Fault(path, what, f"Spread each further {kind.of} over another entry."))
         return None
     values = [parse(kind.item, item, (*path, i), faults) for i, item in enumerate(node.items)]
-    if not isinstance(kind.item, Record):
+    if not isinstance(kind.item, Record | Variant):
         _refuse_repeats(kind, values, path, faults)
     return values
 

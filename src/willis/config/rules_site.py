@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Path, Severity
 from willis.config.rules_acme import ACME_RULES
+from willis.config.rules_http import HTTP_SITE_RULES
 from willis.config.rules_translation import TRANSLATION_SITE_RULES
 from willis.config.rules_transparent import TRANSPARENT_SITE_RULES
 from willis.config.scalars import is_edge
@@ -182,6 +183,7 @@ SITE_RULES: tuple[Callable[[Config], Iterator[Fault]], ...] = (
     vip_and_port_have_one_owner,
     snat_and_proxy_share_no_server_port,
     *TRANSLATION_SITE_RULES,
+    *HTTP_SITE_RULES,
     *TRANSPARENT_SITE_RULES,
     host_is_not_the_node,
     subnets_are_apart,

@@ -11,7 +11,7 @@ from willis.model.proxy import Forwarded
 from willis.model.service import VirtualService
 
 _HTTPS = 443
-_LONGEST_S = 30 * 86_400
+_LONGEST_S = 730 * 86_400
 
 
 def front(writer: Writer, service: VirtualService) -> None:
