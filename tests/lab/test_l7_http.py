@@ -225,6 +225,9 @@ CONDITIONS: dict[str, tuple[When, dict[str, object], dict[str, object]]] = {
     "one of two hosts": (When(hosts=("a.example", "*.b.example")), {"Host": "a.example"}, {}),
     "path": (When(paths=("/x", "/y")), {"path": "/y?q=1"}, {"path": "/y/"}),
     "beginning": (When(path_begins=("/dicom-web/",)), {"path": "/dicom-web/studies"}, {"path": "/x"}),
+    "beginning, encoded": (When(path_begins=("/admin",)), {"path": "/%61dmin"}, {"path": "/x"}),
+    "a pattern like a flag": (When(paths=("-i", "/y")), {"path": "/y"}, {"path": "/Y"}),
+    "many paths": (When(paths=tuple(f"/p{n}" for n in range(64))), {"path": "/p63"}, {"path": "/p64"}),
     "end": (When(path_ends=(".jpg",)), {"path": "/a.jpg"}, {"path": "/a.jpg/"}),
     "expression": (When(path_matches=("^/s/[0-9]+$",)), {"path": "/s/12"}, {"path": "/s/a"}),
     "query": (When(queries=(Field("v", "1"), Field("v", "2"))), {"path": "/?v=2"}, {"path": "/?v=3"}),
@@ -316,7 +319,8 @@ def test_nobody_left_is_said_in_words(proxy: Proxy, servers: Servers) -> None:
     assert (page.status, page.headers["Retry-After"]) == (503, "30")
     assert "not available at the moment" in page.text
     away = ask(vip=102)
-    assert (away.status, away.headers["Location"]) == (302, "https://status.example/")
+    assert (away.status, away.headers["Retry-After"]) == (503, "30"), "no program may take it for a success"
+    assert 'content="0;url=https://status.example/"' in away.text
     proxy.apply(config)
     eventually(lambda: ask().status == ask(vip=102).status == 200)
 

@@ -94,9 +94,15 @@ _WORD = Text(
 )
 _TARGET = Text(
     "address",
-    r"(https?://[A-Za-z0-9.\[\]:-]{1,253})?(/[A-Za-z0-9/._~!&()*+,;=:@?#-]{0,500})?",
-    "an absolute URL, or a path, without quotes and '%'",
+    r"https?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9/._~!()*+,;=:@?#-]{0,500})?|/[A-Za-z0-9/._~!()*+,;=:@?#-]{0,500}",
+    "an absolute URL, or a path, without quotes, '%' and '&'",
     "https://pacs.example.org",
+)
+_ELSEWHERE = Text(
+    "address",
+    r"https?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9/._~!()*+,;=:@?#-]{0,500})?",
+    "an absolute URL without quotes, '%' and '&'",
+    "https://status.example.org",
 )
 _URL = Text(
     "URL",
@@ -385,7 +391,7 @@ HTTP = Record(
         ),
         Key(
             "sorry",
-            _TARGET,
+            _ELSEWHERE,
             "Where clients are sent while no server can serve.",
             default="a page of Willis' own",
         ),

@@ -9,9 +9,20 @@ from willis.config.places import at
 from willis.config.problem import Fault, Path, Severity
 from willis.model.config import Config
 from willis.model.persistence import CookieMode, CookiePersistence
-from willis.model.proxy import Http, Redirect, ReplaceHeader, RewritePath, Rule, UsePool
+from willis.model.proxy import (
+    AddHeader,
+    DeleteHeader,
+    Http,
+    Redirect,
+    ReplaceHeader,
+    RewritePath,
+    Rule,
+    SetHeader,
+    UsePool,
+)
 from willis.model.service import Forwarding, VirtualService
 
+_FRAMING = ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -65,6 +76,17 @@ def redirects_are_redirects(service: VirtualService) -> Iterator[Fault]:
         if isinstance(rule, Redirect) and rule.status not in _REDIRECTS:
             what = f"{rule.status} sends no browser elsewhere."
             yield Fault((*path, "status"), what, "Use 301 or 308 for ever, 302, 303 or 307 for now.")
+
+
+def framing_is_left_alone(service: VirtualService) -> Iterator[Fault]:
+    """No rule touches the headers that say where a message ends or how a connection is used."""
+    for path, rule in _rules(service):
+        if (
+            isinstance(rule, SetHeader | AddHeader | ReplaceHeader | DeleteHeader)
+            and rule.name.lower() in _FRAMING
+        ):
+            what = f"{rule.name} belongs to the connection, and a wrong one lets requests be smuggled."
+            yield Fault((*path, "name"), what, "Remove the rule.")
 
 
 def expressions_are_sound(service: VirtualService) -> Iterator[Fault]:
@@ -149,6 +171,7 @@ HTTP_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     https_needs_tls,
     cookies_fit,
     redirects_are_redirects,
+    framing_is_left_alone,
     expressions_are_sound,
 )
 HTTP_SITE_RULES: tuple[Callable[[Config], Iterator[Fault]], ...] = (

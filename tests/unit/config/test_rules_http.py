@@ -84,6 +84,13 @@ CASES = {
         ('"^/a/(.*)"', '"^/a/(.*"'),
         [f"error {W}.http.rules[2].matches: The expression cannot"],
     ),
+    "framing": (
+        (
+            "{do: redirect, to: /start, status: 301, when: {paths: /}}",
+            "{do: delete-header, name: Content-Length}",
+        ),
+        [f"error {W}.http.rules[1].name: Content-Length belongs to the connection"],
+    ),
     "no such pool": (
         ("service: Archive", "service: Archives"),
         [

@@ -14,13 +14,23 @@ _HTTPS = 443
 _LONGEST_S = 730 * 86_400
 
 
+_OUR_WORDS = (
+    (Phrase.PROTO, Phrase.UNLESS_PROTO_SAID),
+    (Phrase.PORT, Phrase.UNLESS_PORT_SAID),
+    (Phrase.HOST, Phrase.UNLESS_HOST_SAID),
+)
+"""What we say of the request, unless a trusted proxy has said it."""
+
+
 def front(writer: Writer, service: VirtualService) -> None:
     """The frontend's lines."""
     _client(writer, service)
     if service.http.hsts_s is not None:
         age = write.number(service.http.hsts_s, 1, _LONGEST_S)
         writer.line(
-            "http-response set-header", write.header_name("Strict-Transport-Security"), write.max_age(age)
+            "http-after-response set-header",
+            write.header_name("Strict-Transport-Security"),
+            write.max_age(age),
         )
     rules.front(writer, service)
 
@@ -28,8 +38,7 @@ def front(writer: Writer, service: VirtualService) -> None:
 def pool(writer: Writer, service: VirtualService) -> None:
     """The backend's lines."""
     if service.http.sorry is not None:
-        target = write.quoted(service.http.sorry)
-        writer.line("http-request redirect location", target, write.phrase(Phrase.NO_SERVER))
+        writer.line("http-error status 503 content-type", *write.sorry(service.http.sorry))
 
 
 def aside(writer: Writer, service: VirtualService, files: HaproxyFiles, *far: Token) -> None:
@@ -62,11 +71,15 @@ def _client(writer: Writer, service: VirtualService) -> None:
         writer.line("http-request del-header", write.header_name(name), *unless)
     if said.forwarded in (Forwarded.X_FORWARDED, Forwarded.BOTH):
         writer.line("option forwardfor")
-        for phrase in (Phrase.PROTO, Phrase.PORT, Phrase.HOST):
-            writer.line("http-request set-header", write.phrase(phrase), *unless)
+        for phrase, said_already in _OUR_WORDS:
+            known = (write.phrase(said_already),) if said.trust else ()
+            writer.line("http-request set-header", write.phrase(phrase), *known)
     if said.forwarded in (Forwarded.RFC7239, Forwarded.BOTH):
-        phrase = Phrase.FORWARDED_4 if service.vip.version == 4 else Phrase.FORWARDED_6
-        writer.line("http-request add-header", write.phrase(phrase))
+        for phrase, family in (
+            (Phrase.FORWARDED_4, Phrase.UNLESS_IPV6),
+            (Phrase.FORWARDED_6, Phrase.IF_IPV6),
+        ):
+            writer.line("http-request add-header", write.phrase(phrase), write.phrase(family))
     if said.prefix is not None:
         prefix = write.quoted(said.prefix)
         writer.line("http-request set-header", write.header_name("X-Forwarded-Prefix"), prefix)

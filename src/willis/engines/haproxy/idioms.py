@@ -90,6 +90,11 @@ class Phrase(Enum):
     IF_CHOSEN = "if { var(txn.pool) -m found }"
     CHOSEN_POOL = "%[var(txn.pool)]"
     UNLESS_TRUSTED = "unless trusted"
+    UNLESS_PROTO_SAID = "unless trusted { req.fhdr(x-forwarded-proto) -m found }"
+    UNLESS_PORT_SAID = "unless trusted { req.fhdr(x-forwarded-port) -m found }"
+    UNLESS_HOST_SAID = "unless trusted { req.fhdr(x-forwarded-host) -m found }"
+    IF_IPV6 = "if { src -m sub : }"
+    UNLESS_IPV6 = "unless { src -m sub : }"
     PROTO = "X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
     PORT = "X-Forwarded-Port %[dst_port]"
     HOST = "X-Forwarded-Host %[req.hdr(host)]"
@@ -97,8 +102,8 @@ class Phrase(Enum):
     FORWARDED_6 = """Forwarded 'for="[%[src]]";proto=%[ssl_fc,iif(https,http)];host="%[req.hdr(host)]"'"""
     ANY_FORWARDED = "x-forwarded- -m beg"
     SAFE_METHOD = "if { method GET HEAD }"
-    NO_SERVER = "if { nbsrv lt 1 }"
-    HOST_NAME = "req.hdr(host),field(1,:),lower"
+    HOST_NAME = "req.hdr(host),host_only,lower"
+    PATH = "path,url_dec"
     LAX = 'attr "SameSite=Lax"'
     STRICT = 'attr "SameSite=Strict"'
     NONE = 'attr "SameSite=None"'

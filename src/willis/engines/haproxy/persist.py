@@ -15,6 +15,7 @@ from willis.model.persistence import (
     CookieMode,
     CookiePersistence,
     HeaderPersistence,
+    Persistence,
     SameSite,
     SourcePersistence,
     Title,
@@ -46,8 +47,8 @@ def pool(writer: Writer, service: VirtualService) -> None:
             writer.line("stick on", write.mask(service.vip, kept.mask))
         case ApplicationCookiePersistence():
             _table(writer, write.keywords("string len 64"), kept.timeout_s)
+            writer.line("stick on", write.fetched("req.cook", kept.name))
             writer.line("stick store-response", write.fetched("res.cook", kept.name))
-            writer.line("stick match", write.fetched("req.cook", kept.name))
         case HeaderPersistence():
             _table(writer, write.keywords("string len 64"), kept.timeout_s)
             writer.line("stick on", write.fetched("req.hdr", kept.name))
@@ -60,7 +61,7 @@ def pool(writer: Writer, service: VirtualService) -> None:
     otherwise = _otherwise(service)
     if otherwise is not None:
         where = (write.keywords("table"), write.aside(_ASIDE, service.name))
-        writer.line("stick on", write.mask(service.vip, otherwise.mask), *where)
+        writer.line("stick on", write.mask(service.vip, otherwise.mask), *where, *_without(kept))
 
 
 def tables(writer: Writer, service: VirtualService) -> None:
@@ -74,6 +75,20 @@ def tables(writer: Writer, service: VirtualService) -> None:
 def _otherwise(service: VirtualService) -> SourcePersistence | None:
     kept = service.persistence
     return None if kept is None or isinstance(kept, SourcePersistence) else kept.otherwise
+
+
+def _without(kept: Persistence | None) -> tuple[Token, ...]:
+    """Who has none of it; else one gateway's address would tie all that passes it to one server."""
+    match kept:
+        case CookiePersistence() | ApplicationCookiePersistence():
+            return (write.unless_found(write.fetched("req.cook", kept.name)),)
+        case HeaderPersistence():
+            return (write.unless_found(write.fetched("req.hdr", kept.name)),)
+        case TitlePersistence():
+            calling = kept.title is Title.CALLING
+            return (write.unless_found(write.phrase(Phrase.CALLING if calling else Phrase.CALLED)),)
+        case _:
+            return ()
 
 
 def _address_type(service: VirtualService) -> str:

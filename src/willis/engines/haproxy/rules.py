@@ -28,6 +28,9 @@ from willis.model.proxy import (
 )
 from willis.model.service import VirtualService
 
+_PATTERNS_A_LINE = 8
+"""HAProxy reads at most 64 words and 2 KiB a line."""
+
 
 def front(writer: Writer, service: VirtualService) -> None:
     """The frontend's lines."""
@@ -80,19 +83,21 @@ def _header(
 def _conditions(writer: Writer, number: int, when: When) -> list[Token]:
     """An ACL for each condition that is given; lines of one name are alternatives."""
     names: dict[str, Token] = {}
-    for of, words in _alternatives(when):
+    for of, sample, patterns in _alternatives(when):
+        if not patterns:
+            continue
         name = names.setdefault(of, write.keywords(f"rule{number}-{of}"))
-        writer.line("acl", name, *words)
+        for start in range(0, len(patterns), _PATTERNS_A_LINE):
+            writer.line("acl", name, *sample, *patterns[start : start + _PATTERNS_A_LINE])
     return list(names.values())
 
 
-def _alternatives(when: When) -> Iterator[tuple[str, tuple[Token, ...]]]:
-    """(condition, sample with patterns)."""
+def _alternatives(when: When) -> Iterator[tuple[str, tuple[Token, ...], tuple[Token, ...]]]:
+    """(condition, sample, patterns)."""
     whole = [host.lower() for host in when.hosts if not host.startswith("*")]
     ends = [host[1:].lower() for host in when.hosts if host.startswith("*")]
     for how, hosts in (("str", whole), ("end", ends)):
-        if hosts:
-            yield "hosts", (write.phrase(Phrase.HOST_NAME), write.keywords(f"-m {how}"), *_quoted(hosts))
+        yield "hosts", (write.phrase(Phrase.HOST_NAME), write.matched(how)), _quoted(hosts)
     paths = (
         ("str", when.paths),
         ("beg", when.path_begins),
@@ -100,15 +105,12 @@ def _alternatives(when: When) -> Iterator[tuple[str, tuple[Token, ...]]]:
         ("reg", when.path_matches),
     )
     for how, patterns in paths:
-        if patterns:
-            yield f"path-{how}", (write.keywords(f"path -m {how}"), *_quoted(patterns))
+        yield f"path-{how}", (write.phrase(Phrase.PATH), write.matched(how)), _quoted(patterns)
     for of, sample, wanted in (("queries", "url_param", when.queries), ("headers", "req.hdr", when.headers)):
         for each in wanted:
-            yield of, (write.fetched(sample, each.name), write.keywords("-m str"), write.quoted(each.value))
-    if when.methods:
-        yield "methods", (write.keywords("method"), *_quoted(when.methods))
-    if when.sources:
-        yield "sources", (write.keywords("src"), *write.networks(when.sources))
+            yield of, (write.fetched(sample, each.name), write.matched("str")), _quoted([each.value])
+    yield "methods", (write.keywords("method"),), _quoted(when.methods)
+    yield "sources", (write.keywords("src"),), write.networks(when.sources)
 
 
 def _quoted(patterns: Sequence[str]) -> tuple[Token, ...]:

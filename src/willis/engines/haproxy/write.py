@@ -45,8 +45,8 @@ _COMMON_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9 ._@-]{0,62}\Z")
 _HOST = re.compile(r"\A(?:\*\.)?[A-Za-z0-9][A-Za-z0-9.-]{0,252}\Z")
 _THUMBPRINT = re.compile(r"\A[A-Za-z0-9_-]{43}\Z")
 _HEADER = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
+_ADDRESS = re.compile(r"\Ahttps?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9/._~!()*+,;=:@?#-]{0,500})?\Z")
 _QUOTABLE = re.compile(r"\A[\x20-\x26\x28-\x7e]{1,600}\Z")
-_SAMPLE = re.compile(r"\A[a-z_.]{1,32}\Z")
 _MEDIA = re.compile(r"\A[a-z]+/[a-z0-9.+-]{1,80}\Z")
 _SAMPLE = re.compile(r"\A[a-z0-9_]+(?:\.[a-z0-9_]+)?\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
@@ -147,7 +147,28 @@ def max_age(seconds: Token) -> Token:
 
 def same_host(port: int) -> Token:
     """The host that was asked for, over HTTPS at another port."""
-    return Token(f"https://%[req.hdr(host),field(1,:)]:{number(port, 1, 65_535).text}")
+    return Token(f"https://%[req.hdr(host),host_only]:{number(port, 1, 65_535).text}")
+
+
+def matched(how: str) -> Token:
+    """A way to compare; patterns follow, even those that begin with a hyphen."""
+    return Token(f"-m {keywords(how).text} --")
+
+
+def unless_found(sample: Token) -> Token:
+    """The condition that there is no such thing."""
+    return Token(f"unless {{ {sample.text} -m found }}")
+
+
+def sorry(url: str) -> tuple[Token, ...]:
+    """Media type and page of a 503 that takes browsers elsewhere; programs still see that it failed."""
+    target = _allowed("an address", _ADDRESS, url)
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta http-equiv="refresh" content="0;url={target.text}"><title>Not available at the moment</title>'
+        f'<p>This service is not available at the moment. <a href="{target.text}">Go on here</a>.</p></html>'
+    )
+    return (Token(f"\"text/html; charset=utf-8\" string '{page}' hdr Retry-After 30"),)
 
 
 def note(variable: str, text: str) -> Token:
