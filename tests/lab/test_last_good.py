@@ -106,7 +106,7 @@ def test_an_address_that_another_program_holds_is_refused_before_anything_stops(
 
 def test_kill_9_while_both_layers_change_fails_no_request(canon: Drill) -> None:
     old = canon.document()
-    new = old.replace("idle: 30m", "idle: 45m").replace("timeout: 5m", "timeout: 6m")
+    new = old.replace("kind: cookie", "kind: cookie, idle: 45m").replace("timeout: 5m", "timeout: 6m")
     load = canon.start("client1", sys.executable, str(DRILLS / "load.py"), "10.60.0.114", "8237")
     try:
         for step in range(6):

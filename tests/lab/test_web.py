@@ -59,4 +59,8 @@ def _changed(document: str, number: int) -> str:
     """Another check interval and other weights each time; every tenth one needs a reload."""
     changed = document.replace("interval: 1s", f"interval: {1000 + number}ms", 1)
     assert changed != document
-    return changed.replace("idle: 30m", f"idle: {30 + number}m") if number % 10 == 9 else changed
+    return (
+        changed.replace("kind: cookie", f"kind: cookie, idle: {30 + number}m")
+        if number % 10 == 9
+        else changed
+    )
