@@ -13,6 +13,7 @@ from willis.config.document import LATER
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Severity
 from willis.config.rules_http import HTTP_RULES
+from willis.config.rules_limits import LIMITS_RULES
 from willis.config.rules_tls import TLS_RULES
 from willis.config.rules_translation import TRANSLATION_RULES
 from willis.config.rules_transparent import TRANSPARENT_RULES
@@ -209,6 +210,7 @@ SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     udp_is_layer_4,
     *TRANSLATION_RULES,
     *HTTP_RULES,
+    *LIMITS_RULES,
     *TRANSPARENT_RULES,
     *TLS_RULES,
     host_is_in_a_pool_once,

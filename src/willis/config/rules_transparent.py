@@ -38,8 +38,8 @@ def transparent_answers_return_through_the_node(config: Config) -> Iterator[Faul
                 hosts.append(server.host)
     for gateway, (service, hosts) in told.items():
         what = (
-            f"{', '.join(hosts)} will answer to the clients' own addresses; these answers must return through "
-            "the node, or connections hang while checks stay green."
+            f"{', '.join(hosts)} will answer to the clients' own addresses; these answers must return "
+            "through the node, or connections hang while checks stay green."
         )
         remedy = (
             f"Make {gateway} their default gateway"

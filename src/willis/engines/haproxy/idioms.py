@@ -32,12 +32,13 @@ class Idiom(Enum):
     retries 2
     retry-on conn-failure
     timeout connect 5s
-    timeout client 12h
-    timeout server 12h
+    # For the next bytes of a body; a server may work for much longer.
+    timeout client 1m
+    timeout server 1h
     timeout tunnel 12h
     timeout http-request 10s
     timeout http-keep-alive 30s
-    timeout queue 10s
+    timeout queue 30s
     timeout client-fin 30s
     timeout server-fin 30s
     load-server-state-from-file global
@@ -62,6 +63,11 @@ class Idiom(Enum):
     http-request del-header HTTP2-Settings
 """  # noqa: E501 - HAProxy knows no continuation lines
 
+    LENGTH_REQUIRED = """
+    http-request return status 411 if { method POST PUT PATCH } !{ req.fhdr(content-length) -m found }
+    http-request return status 411 if { req.fhdr(transfer-encoding) -m found }
+"""
+
     NOTHING_ELSE = """
     http-request deny deny_status 404
 """
@@ -77,7 +83,7 @@ class Idiom(Enum):
     timeout client 12h
     timeout server 12h
     timeout tunnel 12h
-    timeout queue 10s
+    timeout queue 30s
     timeout client-fin 30s
     timeout server-fin 30s
     load-server-state-from-file global

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from willis.engines.haproxy import write
 from willis.engines.haproxy.write import Token, Writer
+from willis.model.proxy import ProxyProtocol
 from willis.model.service import VirtualService
 
 
 def bind(service: VirtualService) -> tuple[Token, ...]:
     """What each bind line says."""
-    return ()
+    return (write.keywords("accept-proxy"),) if service.behind_proxies else ()
 
 
 def pool(writer: Writer, service: VirtualService) -> None:
@@ -21,4 +22,8 @@ def pool(writer: Writer, service: VirtualService) -> None:
 
 def server(service: VirtualService) -> tuple[Token, ...]:
     """What each server line says."""
-    return ()
+    spoken = service.proxy_protocol
+    return () if spoken is None else (write.keywords(_SENT[spoken]),)
+
+
+_SENT = {ProxyProtocol.V1: "send-proxy", ProxyProtocol.V2: "send-proxy-v2"}

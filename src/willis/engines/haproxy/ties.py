@@ -9,7 +9,10 @@ from ipaddress import ip_address, ip_network
 from willis.engines.port import Client
 
 _ENTRY = re.compile(r"^0x[0-9a-f]+: key=(\S+) .*\bexp=(\d+) .*\bserver_key=(\S+)", re.MULTILINE)
-_STICK = r"^backend {name} .*\n(?:[ ].*\n)*?[ ]+stick on src,ipmask\((?:32,)?(\d+)\)(?: table (\S+))?(?: unless .*)?$"
+_STICK = (
+    r"^backend {name} .*\n(?:[ ].*\n)*?"
+    r"[ ]+stick on src,ipmask\((?:32,)?(\d+)\)(?: table (\S+))?(?: unless .*)?$"
+)
 
 
 @dataclass(frozen=True, slots=True)

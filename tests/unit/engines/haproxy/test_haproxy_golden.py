@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import dr, server, site, web
-from tests.unit.engines.haproxy.cases import http
+from tests.unit.engines.haproxy.cases import http, limits
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import binary
 from willis.engines.haproxy.state import ServerState, state_file
@@ -71,6 +71,7 @@ CASES: dict[str, tuple[Config, dict[str, bool]]] = {
         {"layer4": True, "transparent": False},
     ),
     **http.CASES,
+    **limits.CASES,
 }
 
 
