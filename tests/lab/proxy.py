@@ -108,8 +108,8 @@ class WebServer:
 
     def __init__(self, number: int) -> None:
         self.name = f"vna{number}"
-        self.cookie = ""
-        """What it sets with each answer, if anything."""
+        self.cookie = self.kind = ""
+        """What it sets with each answer and says of its type, if anything."""
         self._at = (str(address(number)), PORT)
         self.raise_again()
 
@@ -125,6 +125,8 @@ class WebServer:
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("X-Name", name)
+                if own.kind:
+                    self.send_header("Content-Type", own.kind)
                 if own.cookie:
                     self.send_header("Set-Cookie", own.cookie)
                 self.end_headers()
