@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from willis.engines.haproxy import challenge, dicom, http, limits, log, persist, proxied, tls, write
+from willis.engines.haproxy import challenge, dicom, http, limits, log, maps, persist, proxied, tls, write
 from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.kind import is_http
@@ -51,6 +51,7 @@ def compile_l7(
     for service in services:
         _proxy(writer, service, files, transparent)
         artefacts |= _states(service, status)
+        artefacts |= {maps.key(name): lines for name, lines in dicom.lists(service)}
         artefacts |= tls.artefacts(service, files)
     challenge.frontend(writer, challenge.vips(config), files, transparent)
     artefacts[CONFIG] = write.stamped(writer.text())
@@ -82,6 +83,7 @@ def _head(
     writer.line("stats socket", stats, *_words("mode 600 level admin expose-fd listeners"))
     writer.line("stats timeout", write.seconds(60))
     writer.line("server-state-file", write.path(files.server_state))
+    dicom.head(writer, services, files)
     writer.idiom(Idiom.GLOBAL)
     for name in missing:
         writer.remark("without the udp service", write.name(name))
@@ -134,6 +136,7 @@ def _proxy(writer: Writer, service: VirtualService, files: HaproxyFiles, transpa
     writer.section("backend", name, write.keywords("from willis-http" if web else "from willis-tcp"))
     _pool(writer, service, files)
     persist.tables(writer, service)
+    dicom.tables(writer, service)
     limits.tables(writer, service)
 
 
@@ -152,8 +155,7 @@ def _front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None
     tls.front(writer, service)
     if is_http(service):
         http.front(writer, service)
-    if service.application.is_dicom:
-        dicom.front(writer, service, files)
+    dicom.front(writer, service, files)
 
 
 def _pool(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
@@ -163,8 +165,6 @@ def _pool(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     proxied.pool(writer, service)
     if is_http(service):
         http.pool(writer, service)
-    if service.application.is_dicom:
-        dicom.pool(writer, service)
     persist.pool(writer, service)
     for server in service.pool:
         name = write.server_name(server.host)

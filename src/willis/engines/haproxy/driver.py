@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from willis.certificates.store import CertificateStore
-from willis.engines.haproxy import certs, maps, stapling, ties, traffic
+from willis.engines.haproxy import certs, maps, script, stapling, ties, traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import MasterProcess, keeps_capabilities, verify
@@ -204,8 +204,11 @@ class HaproxyEngine:
         return Path(maps.place(self._files, name).text)
 
     def _write_maps(self, want: Artefacts, *, only_missing: bool = False) -> None:
-        """What the next worker reads. A map that nobody reads yet may be there before its time."""
+        """What the next worker reads too. A map that nobody reads yet may be there before its time."""
         Path(self._files.maps).mkdir(mode=0o700, parents=True, exist_ok=True)
+        lua = Path(self._files.dicom_lua)
+        if not lua.exists():
+            _write(lua, script.TEXT)
         for name, lines in _maps(want).items():
             file, text = self._map(name), maps.file_text(lines)
             if not file.exists() or (not only_missing and file.read_text() != text):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.certificates.store import Holdings
+from willis.engines.haproxy import script
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class HaproxyFiles:
     """The directory of the lists that change without a reload (``maps``)."""
     tls: str
     """The directory of the certificate store: NAME.pem, and authority/NAME.pem."""
+    dicom_lua: str
+    """The script for DICOM (``lua/dicom.lua``), where HAProxy may name it."""
     user: str | None = None
     """The user and group that workers change to; None: they stay who they are."""
     keeps_capabilities: bool = False
@@ -53,6 +56,7 @@ class HaproxyFiles:
             jail=str(run_dir / "haproxy"),
             maps=str(state_dir / "maps"),
             tls=str(state_dir / "certificates"),
+            dicom_lua=str(state_dir / script.NAME),
             user=user,
             open_files=open_files,
             keeps_capabilities=keeps_capabilities,

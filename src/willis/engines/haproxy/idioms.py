@@ -68,6 +68,38 @@ class Idiom(Enum):
     http-request return status 411 if { req.fhdr(transfer-encoding) -m found }
 """
 
+    DICOM_TITLES = """
+    tcp-request content set-var(sess.called) req.payload(10,16),ltrim(" "),rtrim(" ")
+    tcp-request content set-var(sess.calling) req.payload(26,16),ltrim(" "),rtrim(" ")
+"""
+
+    DICOM_FIRST_BYTES = """
+    # An association begins with 01 and is no longer than 1 MB; anything else harms fragile servers.
+    tcp-request content reject if { req.len ge 1 } !{ req.payload(0,1) -m bin 01 }
+    tcp-request content reject if { req.len ge 6 } !{ req.payload(2,2),hex -m reg ^000[0-9A-F]$ }
+    tcp-request content reject if { req.len ge 6 } { req.payload(2,4),hex -m reg ^000000([0-3][0-9A-F]|4[0-3])$ }
+"""  # noqa: E501
+
+    DICOM_BOUND = """
+    tcp-request content use-service lua.dicom_calling if { req.len ge 74 } !{ ssl_c_s_dn(cn),strcmp(sess.bound) eq 0 }
+"""  # noqa: E501
+
+    DICOM_WAITED = """
+    tcp-request content use-service lua.dicom_limit if { var(txn.waited) -m found }
+"""
+
+    DICOM_ACCEPT = """
+    tcp-request content accept if { req.len ge 74 }
+"""
+
+    DICOM_NOTHING_ELSE = """
+    tcp-request content reject
+"""
+
+    DICOM_COUNT = """
+    stick-table type string len 16 size 10k expire 1h store conn_cur,conn_cnt
+"""
+
     NOTHING_ELSE = """
     http-request deny deny_status 404
 """

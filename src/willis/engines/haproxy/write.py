@@ -49,6 +49,7 @@ _ADDRESS = re.compile(r"\Ahttps?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9/._~!()*
 _QUOTABLE = re.compile(r"\A[\x20-\x26\x28-\x7e]{1,600}\Z")
 _MEDIA = re.compile(r"\A[a-z]+/[a-z0-9.+-]{1,80}\Z")
 _SAMPLE = re.compile(r"\A[a-z0-9_]+(?:\.[a-z0-9_]+)?\Z")
+_TITLE = re.compile(r"\A[A-Za-z0-9_.#/@:+&!-]{1,16}\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
 
 
@@ -187,6 +188,44 @@ def condition(names: Sequence[Token], *, unless_chosen: bool) -> tuple[Token, ..
     if unless_chosen:
         words.append("!{ var(txn.pool) -m found }")
     return (Token(f"if {' '.join(words)}"),) if words else ()
+
+
+HEAD = Token("if { req.len ge 74 }")
+"""The A-ASSOCIATE-RQ is here up to its items."""
+CALLING = Token("var(sess.calling)")
+
+
+def renamed(title: str) -> Token:
+    """Note the AE title that servers shall see."""
+    return Token(f"set-var(txn.rename) str({_allowed('an AE title', _TITLE, title).text})")
+
+
+def rejected(which: str, known: Token) -> Token:
+    """Reject an association whose called or calling title is not in a map."""
+    who = keywords(which).text
+    return Token(f"lua.dicom_{who} {HEAD.text} !{{ var(sess.{who}),map({known.text}) -m found }}")
+
+
+def bound(known: Token) -> Token:
+    """Note the common name that a calling AE title needs."""
+    return Token(f"set-var(sess.bound) var(sess.calling),map({known.text})")
+
+
+def busy(pool: str, routes: Token | None, routed_to: str | None) -> Token:
+    """Reject for now if the pool that would serve has nobody. ``routed_to``: None for the default pool."""
+    nobody = f"lua.dicom_busy {HEAD.text} {{ nbsrv({name(pool).text}) lt 1 }}"
+    if routes is None:
+        return Token(nobody)
+    leads = f"{{ var(sess.called),map({routes.text}) -m"
+    return Token(
+        f"{nobody} {leads} str {name(routed_to).text} }}" if routed_to else f"{nobody} !{leads} found }}"
+    )
+
+
+def routed(routes: Token) -> tuple[Token, ...]:
+    """The pool that a called AE title leads to."""
+    leads = f"var(sess.called),map({routes.text})"
+    return (Token(f"%[{leads}]"), Token(f"if {{ {leads} -m found }}"))
 
 
 def number(value: int, low: int, high: int) -> Token:

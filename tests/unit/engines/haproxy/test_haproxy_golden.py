@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.builders import dr, server, site, web
-from tests.unit.engines.haproxy.cases import http, limits
+from tests.unit.engines.haproxy.cases import dicom, http, limits
+from willis.engines.haproxy import maps, script
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import binary
 from willis.engines.haproxy.state import ServerState, state_file
@@ -26,7 +27,9 @@ from willis.plan.diff import Artefacts
 from willis.plan.members import targets
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "haproxy"
-FILES = HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis"))
+FILES = replace(
+    HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis")), dicom_lua="/var/lib/willis/dicom.lua"
+)
 
 
 def proxied(name: str, vip: int, port: int, **changes: object):
@@ -70,6 +73,7 @@ CASES: dict[str, tuple[Config, dict[str, bool]]] = {
         site(dr(), dr("Syslog", 103, 514, protocol=Protocol.UDP, persistence=None), web()),
         {"layer4": True, "transparent": False},
     ),
+    **dicom.CASES,
     **http.CASES,
     **limits.CASES,
 }
@@ -92,10 +96,19 @@ def test_the_real_binary_accepts_it_without_a_warning(case: str, tmp_path: Path)
         argv = [binary(), "-dW", "-c", "-f"]
     except EngineError as error:
         pytest.skip(str(error))
-    files = replace(FILES, server_state=str(tmp_path / "servers"))
+    files = replace(
+        FILES,
+        server_state=str(tmp_path / "servers"),
+        maps=str(tmp_path),
+        dicom_lua=str(tmp_path / "dicom.lua"),
+    )
+    Path(files.dicom_lua).write_text(script.TEXT)
     found = compiled(case, files)
     states = {key: state for key, state in found.items() if isinstance(state, ServerState)}
     Path(files.server_state).write_text(state_file(states))
+    for key, held in found.items():
+        if key.startswith("map/") and isinstance(held, tuple):
+            (tmp_path / f"{key.removeprefix('map/')}.map").write_text(maps.file_text(held))
     config = tmp_path / "haproxy.cfg"
     config.write_text(f"{found[CONFIG]}\n")
     done = subprocess.run([*argv, str(config)], capture_output=True, text=True, timeout=60, check=False)
