@@ -121,7 +121,7 @@ def test_answers_of_dicom_servers_are_acknowledged_at_once(drill: Drill) -> None
         wait_until(
             lambda: [w.split()[0] for w in ways_back(drill) if "quickack 1" in w] == [f"{mine[:-1]}2"], "one"
         )
-        wait_until(lambda: any(mine in alarm for alarm in drill.status()["alarms"]), "it is told")
+        wait_until(lambda: any(mine in a for e in drill.status()["engines"] for a in e["alarms"]), "told")
     finally:
         drill.run("lb1", "ip", f"-{version}", "route", "del", mine, "dev", "eth0")
         drill.apply(document, "--force")

@@ -1,8 +1,8 @@
 """The verdict on one client's traffic through one service, from the hosts' ledgers alone. Pure.
 
 It passes if everything sent stands in the ledgers of the service, unchanged, and if the
-servers saw whom they must: in DR, NAT and behind a
-transparent proxy the client itself, in SNAT the node, behind a web proxy the client's address in X-Forwarded-For.
+servers saw whom they must: in DR, NAT and behind a transparent proxy the client itself, in SNAT
+the node, behind a web proxy the client's address in X-Forwarded-For.
 """
 
 from __future__ import annotations

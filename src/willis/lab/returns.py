@@ -1,8 +1,8 @@
 """How the answers of a host find their way back to clients, as the forwarding of its services asks. Pure.
 
 DR: directly, by the router. NAT and a transparent proxy: through the node, which spoke for the
-client. A host that serves both tells them apart by the address it answers from: the VIP in DR, its own in NAT.
-SNAT and any other proxy ask nothing, since the host answers the node.
+client. A host that serves both tells them apart by the address it answers from: the VIP in DR,
+its own in NAT. SNAT and any other proxy ask nothing, since the host answers the node.
 """
 
 from __future__ import annotations

@@ -250,7 +250,7 @@ def endpoint(address: Address, port: int | None) -> Token:
 
 def any_address(like: Address) -> Token:
     """The unspecified address of the same family."""
-    return Token("0.0.0.0" if like.version == 4 else "::")  # noqa: S104 - nobody listens there
+    return Token("0.0.0.0" if like.version == 4 else "[::]")  # noqa: S104 - nobody listens there
 
 
 def mask(address: Address, length: int) -> Token:
