@@ -12,6 +12,7 @@ from willis.config.build import PROXY_KEYS
 from willis.config.document import LATER
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Severity
+from willis.config.rules_dicom import DICOM_RULES
 from willis.config.rules_http import HTTP_RULES
 from willis.config.rules_limits import LIMITS_RULES
 from willis.config.rules_tls import TLS_RULES
@@ -210,6 +211,7 @@ SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     udp_is_layer_4,
     *TRANSLATION_RULES,
     *HTTP_RULES,
+    *DICOM_RULES,
     *LIMITS_RULES,
     *TRANSPARENT_RULES,
     *TLS_RULES,

@@ -17,6 +17,7 @@ from willis.engines.haproxy.write import Token, Writer
 from willis.model.service import Forwarding, VirtualService
 
 _MOST = 1_000_000
+_LONGEST_S = 30 * 86_400
 _TITLES = "titles"
 
 
@@ -36,7 +37,7 @@ def front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     if not is_read(service):
         return
     wanted = service.dicom
-    writer.line("tcp-request inspect-delay", write.seconds(service.waits.request_s))
+    writer.line("tcp-request inspect-delay", write.seconds(_patience_s(service)))
     writer.idiom(Idiom.DICOM_TITLES)
     if wanted.rename is not None:
         writer.line("tcp-request content", write.renamed(wanted.rename))
@@ -53,13 +54,21 @@ def front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     if wanted.per_calling is not None:
         _queue(writer, service, wanted.per_calling)
     writer.idiom(Idiom.DICOM_ACCEPT)
-    if wanted.validate:
+    if wanted.validate or wanted.called or wanted.calling or wanted.certificates:
+        # Without this, half a head and patience would pass all lists.
         writer.idiom(Idiom.DICOM_NOTHING_ELSE)
     if wanted.rename is not None:
         writer.line("filter", Token("lua.dicom_rename"))
     writer.line("filter", Token("lua.dicom_statuses"))
     if wanted.routes:
         writer.line("use_backend", *write.routed(_map(files, service, "routes")))
+
+
+def _patience_s(service: VirtualService) -> int:
+    """How long rules may take, whatever they wait for: the head, and then a place."""
+    waits = service.waits
+    waiting = 0 if service.dicom.per_calling is None else waits.queue_s
+    return min(waits.request_s + waiting, _LONGEST_S)
 
 
 def tables(writer: Writer, service: VirtualService) -> None:

@@ -78,6 +78,10 @@ class Idiom(Enum):
     tcp-request content reject if { req.len ge 1 } !{ req.payload(0,1) -m bin 01 }
     tcp-request content reject if { req.len ge 6 } !{ req.payload(2,2),hex -m reg ^000[0-9A-F]$ }
     tcp-request content reject if { req.len ge 6 } { req.payload(2,4),hex -m reg ^000000([0-3][0-9A-F]|4[0-3])$ }
+    # Version 1, and titles that end where HAProxy takes them to end.
+    tcp-request content reject if { req.len ge 8 } !{ req.payload(7,1),be2dec(:,1),and(1) -m int 1 }
+    tcp-request content reject if { req.len ge 42 } !{ req.payload(10,16),hex -m reg ^([2-7][0-9A-F])+(00)*$ }
+    tcp-request content reject if { req.len ge 42 } !{ req.payload(26,16),hex -m reg ^([2-7][0-9A-F])+(00)*$ }
 """  # noqa: E501
 
     DICOM_BOUND = """
@@ -97,7 +101,7 @@ class Idiom(Enum):
 """
 
     DICOM_COUNT = """
-    stick-table type string len 16 size 10k expire 1h store conn_cur,conn_cnt
+    stick-table type string len 16 size 100k expire 1h store conn_cur,conn_cnt
 """
 
     NOTHING_ELSE = """

@@ -38,18 +38,28 @@ core.register_service("dicom_limit", "tcp", reject(2, 3, 2))   -- local limit ex
 -- through more often than the table has seen.
 local passes = {}
 
+-- What clients called themselves once is not kept for ever.
+core.register_task(function()
+  while true do
+    core.sleep(WINDOW_S)
+    for place, pass in pairs(passes) do
+      if core.now().sec - pass.at > WINDOW_S and pass.stick:lookup(pass.title) == nil then passes[place] = nil end
+    end
+  end
+end)
+
 local function open(stick, place, title)
   local entry = stick:lookup(title)
   local pass = passes[place]
   if entry == nil then
     if pass == nil or pass.seen then
-      pass = { count = 0, seen = false }
+      pass = { count = 0, seen = false, stick = stick, title = title, at = core.now().sec }
       passes[place] = pass
     end
     return pass.count, pass
   end
   if pass == nil then
-    pass = { count = entry.conn_cnt }
+    pass = { count = entry.conn_cnt, stick = stick, title = title, at = core.now().sec }
     passes[place] = pass
   end
   pass.seen = true
@@ -62,18 +72,18 @@ core.register_action("dicom_wait", { "tcp-req" }, function(txn, name, cap, wait_
   local stick = core.proxies[name].stktable
   local place = name .. " " .. title
   local give_up = core.now().sec + tonumber(wait_s)
-  while true do
+  -- HAProxy ends this function when inspect-delay does, and goes on with the next rule:
+  -- whoever was not let in must then be known to have waited in vain.
+  txn:set_var("txn.waited", 1)
+  repeat
     local count, pass = open(stick, place, title)
     if count < tonumber(cap) then
       pass.count = pass.count + 1
-      return
-    end
-    if core.now().sec >= give_up then
-      txn:set_var("txn.waited", 1)
+      txn:unset_var("txn.waited")
       return
     end
     core.msleep(POLL_MS)
-  end
+  until core.now().sec >= give_up
 end, 3)
 
 -- The called AE title that servers see (txn.rename). In the first PDU, once.
