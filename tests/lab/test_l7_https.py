@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import socket
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from tests.lab.proxy import PORT, Proxy, WebServer, address, local_site, real, service
 from tests.pki import Root
 from willis.certificates.store import CertificateStore
+from willis.engines.port import EngineError
 from willis.model.persistence import CookiePersistence
 from willis.model.proxy import Deny, Http, Tls, UsePool, When
 
@@ -22,20 +25,25 @@ PLAIN = PORT + 1
 CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
+RULES = (UsePool("Archive", When(path_begins=("/archive/",))), Deny(403, When(hosts=("evil.example",))))
+SITE = local_site(
+    service(
+        tls=Tls(("viewer",)),
+        http=Http(https_from=(PLAIN,), hsts_s=86_400, rules=RULES),
+        persistence=CookiePersistence(),
+        pool=(real(1), real(2)),
+    ),
+    service(102, "Archive", persistence=None, pool=(real(3),)),
+)
+
+
 @pytest.fixture
 def viewer(proxy: Proxy, servers: dict[str, WebServer]) -> Proxy:
     """A viewer over TLS whose pages under /archive/ come from vna3."""
     CertificateStore(proxy.home / "certificates").put(
         "viewer", Root("Drill").issue("pacs.example").pem_with_key
     )
-    rules = (UsePool("Archive", When(path_begins=("/archive/",))), Deny(403, When(hosts=("evil.example",))))
-    web = service(
-        tls=Tls(("viewer",)),
-        http=Http(https_from=(PLAIN,), hsts_s=86_400, rules=rules),
-        persistence=CookiePersistence(),
-        pool=(real(1), real(2)),
-    )
-    proxy.apply(local_site(web, service(102, "Archive", persistence=None, pool=(real(3),))))
+    proxy.apply(SITE)
     return proxy
 
 
@@ -91,3 +99,11 @@ def test_rules_headers_and_cookies_over_tls(viewer: Proxy, words: list[str], ver
     assert body[:4] in ("vna1", "vna2")
     told, _ = curl("/", *words, host="evil.example")
     assert (told["status"], told["strict-transport-security"]) == ("403", "max-age=86400")
+
+
+def test_a_secure_address_that_is_taken_is_refused_and_nothing_stops(viewer: Proxy) -> None:
+    worker = viewer.worker()
+    taken = service(103, "Taken", tls=Tls(("viewer",)), persistence=None)
+    with socket.create_server((str(address(103)), PORT)), pytest.raises(EngineError, match="taken by"):
+        viewer.apply(replace(SITE, services=(*SITE.services, taken)))
+    assert viewer.worker() == worker

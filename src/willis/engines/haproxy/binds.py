@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-_BIND = re.compile(r"^    bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)( transparent)?$", re.MULTILINE)
+_BIND = re.compile(r"^    bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)( transparent)?(?: .*)?$", re.MULTILINE)
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
 """linux/in.h, linux/in6.h: bind to an address that is not on this node (yet)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from willis.engines.haproxy import challenge, dicom, http, limits, log, maps, persist, proxied, tls, write
+from willis.engines.haproxy import challenge, dicom, http, limits, maps, persist, proxied, tls, write
 from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.kind import is_http
@@ -90,7 +90,6 @@ def _head(
     writer.section("peers willis")
     writer.line("bind", write.PEERS_SOCKET, *_peers_rights(files.user))
     writer.line("server willis")
-    log.head(writer, files)
     writer.section("defaults willis-http")
     writer.idiom(Idiom.HTTP_DEFAULTS)
     writer.section("defaults willis-http-front from willis-http")
@@ -149,7 +148,6 @@ def _binds(writer: Writer, service: VirtualService, files: HaproxyFiles, transpa
 
 def _front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     """What is done with connections and requests before a server is chosen. The order matters."""
-    log.front(writer, service)
     challenge.front(writer, service, files)
     limits.front(writer, service)
     tls.front(writer, service)
