@@ -34,7 +34,7 @@ from willis.engines.haproxy.compile import CONFIG
 from willis.engines.haproxy.runtime import Runtime
 from willis.engines.port import EngineError
 from willis.model.persistence import SourcePersistence
-from willis.model.service import Forwarding, Scheduler
+from willis.model.service import Application, Forwarding, Scheduler, VirtualService
 from willis.model.status import Admin, Place, Verdict
 from willis.plan.diff import diff
 
@@ -42,6 +42,12 @@ pytestmark = pytest.mark.lab
 
 Servers = dict[str, WebServer]
 SITE = local_site(service(fallback=real(4)))
+
+
+def bytes_service(**changes: object) -> VirtualService:
+    """A service in which the proxy reads nothing."""
+    plain = replace(dr(), vip=address(101), forwarding=Forwarding.PROXY, application=Application.GENERIC)
+    return replace(plain, **changes)
 
 
 def admin(config, state: Admin, host: str):
@@ -138,9 +144,7 @@ def test_states_survive_a_reload_before_they_are_pushed(proxy: Proxy, servers: S
 
 @pytest.mark.parametrize("reload", [False, True], ids=["at run time", "with a reload"])
 def test_halting_cuts_a_connection_even_in_an_old_worker(proxy: Proxy, reload: bool) -> None:
-    config = local_site(
-        replace(dr(), vip=address(101), forwarding=Forwarding.PROXY, pool=(real(1),), persistence=None)
-    )
+    config = local_site(bytes_service(pool=(real(1),), persistence=None))
     with socket.create_server((str(address(1)), PORT)) as listener:
         proxy.apply(config)
         with socket.create_connection((str(address(101)), 11112), timeout=30) as client:
@@ -319,9 +323,7 @@ def test_nothing_to_serve_ends_haproxy_when_its_connections_end(proxy: Proxy, se
 
 
 def test_several_ports_of_a_service_reach_the_same_ports_of_its_servers(proxy: Proxy) -> None:
-    many = replace(
-        dr(), vip=address(101), ports=(11112, 11113), forwarding=Forwarding.PROXY, pool=(real(1, port=None),)
-    )
+    many = bytes_service(ports=(11112, 11113), pool=(real(1, port=None),))
     proxy.apply(local_site(many))
     for port in many.ports:
         with (
