@@ -314,7 +314,9 @@ class HaproxyEngine:
         differing = {key: state for key, state in states.items() if have[key] != state}
         if not differing:
             return
-        self._runtime.run([line for key, state in differing.items() for line in commands(key, state)])
+        # Who opens comes first: between two commands no pool may be empty, or clients are turned away.
+        order = sorted(differing.items(), key=lambda item: item[1].mode is not Mode.READY or not item[1].up)
+        self._runtime.run([line for key, state in order for line in commands(key, state)])
         have = self._states()
         if wrong := sorted(key for key in differing if have.get(key) != states[key]):
             raise EngineError(
