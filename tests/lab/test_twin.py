@@ -204,6 +204,8 @@ def test_an_interrupted_up_leaves_nothing(
     document = tmp_path / "site.yaml"
     document.write_text(DOCUMENT)
     argv = [sys.executable, "-m", "willis", "lab", "up", "--name", name, str(document)]
+    # Tests in the background are started with SIGINT ignored, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(argv, env=os.environ | {"WILLIS_LAB_DIR": str(base)})
     wait_until(lambda: bool(netns.namespaces(name)), "the first namespace is there")
     process.send_signal(number)
