@@ -39,7 +39,7 @@ def test_an_interface_that_the_node_lacks_is_refused_by_the_engine(echoes: Drill
 def test_an_apply_cut_by_kill_9_at_any_point_leaves_old_or_new_whole(echoes: Drill) -> None:
     old = echoes.document()
     new = old.replace("ports: 7001", "ports: [7001, 7011]").replace("weight: 30", "weight: 40")
-    seconds = 60
+    seconds = 600
     talker = echoes.start("client1", sys.executable, str(CLIENT), "talk", VIP, "7001", str(seconds))
     try:
         for step in range(8):

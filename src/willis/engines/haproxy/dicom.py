@@ -98,8 +98,14 @@ def _busy(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     """Who cannot be served now is told so in order, and may come again (PS3.8, 9.3.4: transient)."""
     routes = _map(files, service, "routes") if service.dicom.routes else None
     for name in sorted({route.service for route in service.dicom.routes}):
-        writer.line("tcp-request content use-service", write.busy(name, routes, name))
-    writer.line("tcp-request content use-service", write.busy(service.name, routes, None))
+        _reject_if(writer, write.nobody(name, routes, name))
+    _reject_if(writer, write.nobody(service.name, routes, None))
+
+
+def _reject_if(writer: Writer, nobody: Token) -> None:
+    """Asked twice: HAProxy counts a pool's servers anew at each change of one, and says none meanwhile."""
+    writer.line("tcp-request content", Token("lua.dicom_again"), nobody)
+    writer.line("tcp-request content use-service", Token("lua.dicom_busy"), nobody)
 
 
 def _queue(writer: Writer, service: VirtualService, most: int) -> None:

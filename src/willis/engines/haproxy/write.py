@@ -211,15 +211,13 @@ def bound(known: Token) -> Token:
     return Token(f"set-var(sess.bound) var(sess.calling),map({known.text})")
 
 
-def busy(pool: str, routes: Token | None, routed_to: str | None) -> Token:
-    """Reject for now if the pool that would serve has nobody. ``routed_to``: None for the default pool."""
-    nobody = f"lua.dicom_busy {HEAD.text} {{ nbsrv({name(pool).text}) lt 1 }}"
+def nobody(pool: str, routes: Token | None, routed_to: str | None) -> Token:
+    """If the pool that would serve has nobody. ``routed_to``: None for the default pool."""
+    empty = f"{HEAD.text} {{ nbsrv({name(pool).text}) lt 1 }}"
     if routes is None:
-        return Token(nobody)
+        return Token(empty)
     leads = f"{{ var(sess.called),map({routes.text}) -m"
-    return Token(
-        f"{nobody} {leads} str {name(routed_to).text} }}" if routed_to else f"{nobody} !{leads} found }}"
-    )
+    return Token(f"{empty} {leads} str {name(routed_to).text} }}" if routed_to else f"{empty} !{leads} found }}")
 
 
 def routed(routes: Token) -> tuple[Token, ...]:

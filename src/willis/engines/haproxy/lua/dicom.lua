@@ -31,6 +31,10 @@ core.register_service("dicom_calling", "tcp", reject(1, 1, 3)) -- calling AE tit
 core.register_service("dicom_busy", "tcp", reject(2, 3, 1))    -- temporary congestion
 core.register_service("dicom_limit", "tcp", reject(2, 3, 2))   -- local limit exceeded
 
+-- HAProxy recounts the servers of a pool from zero whenever one changes, without a lock
+-- against who asks: before a client is sent away the question is put again.
+core.register_action("dicom_again", { "tcp-req" }, function() core.msleep(POLL_MS) end)
+
 -- Associations of one calling AE title wait for their place.
 --
 -- The stick table counts who is open (conn_cur) and who ever entered (conn_cnt). The
