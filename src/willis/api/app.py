@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
-from willis.api import acme, certificates
+from willis.api import acme, certificates, logs
 from willis.api.types import ApplyBody, DocumentBody, OrderBody
 from willis.config import Problem, load
 from willis.control.changes import Invalid, Plan, Refused
@@ -28,6 +28,7 @@ def build(controller: Controller) -> FastAPI:
     app.add_exception_handler(StoreError, _store_failed)
     _reports(app, controller)
     _documents(app, controller)
+    logs.routes(app, controller.logbook)
     if controller.renewal is not None:
         acme.routes(app, controller.renewal)
     if controller.certificates is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +47,30 @@ class Client:
     def delete(self, route: str) -> Json:
         return self._ask("DELETE", route, None)
 
+    def lines(self, route: str) -> Iterator[Json]:
+        """A JSON object for each line of an answer that goes on until the engine or the caller ends it."""
+        with self._http(None) as http, http.stream("GET", f"/api/v1{route}") as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _refusal(answer)
+            for line in answer.iter_lines():
+                yield json.loads(line)
+
     def _ask(self, method: str, route: str, body: Json | None) -> Json:
+        with self._http(self._timeout) as http:
+            answer = http.request(method, f"/api/v1{route}", json=body)
+        if not answer.is_success:
+            raise _refusal(answer)
+        content: Json = answer.json()
+        return content
+
+    @contextmanager
+    def _http(self, timeout: float | None) -> Iterator[httpx.Client]:
+        """A connection to the engine; ``timeout``: seconds for an answer, None: as long as it takes."""
         transport = httpx.HTTPTransport(uds=str(self.path))
         try:
-            with httpx.Client(transport=transport, base_url="http://engine", timeout=self._timeout) as http:
-                answer = http.request(method, f"/api/v1{route}", json=body)
-                content: Json = answer.json()
+            with httpx.Client(transport=transport, base_url="http://engine", timeout=timeout) as http:
+                yield http
         except httpx.TimeoutException:
             raise Unreachable(
                 f"the engine at {self.path} did not answer within {self._timeout:.0f} s; see its log"
@@ -59,11 +80,6 @@ class Client:
                 f"no engine answers at {self.path} ({error}); start one with 'willis engine' "
                 "or a twin with 'willis lab up'"
             ) from None
-        except ValueError:
-            raise Refusal(f"the engine failed (HTTP {answer.status_code}); see its log", []) from None
-        if answer.is_success:
-            return content
-        raise Refusal(_detail(content), content.get("problems", []))
 
 
 def socket_path(twin: Path | None) -> tuple[Path, bool]:
@@ -74,6 +90,14 @@ def socket_path(twin: Path | None) -> tuple[Path, bool]:
     if DEFAULT_SOCKET.exists() or twin is None:
         return DEFAULT_SOCKET, False
     return twin, True
+
+
+def _refusal(answer: httpx.Response) -> Refusal:
+    try:
+        content: Json = answer.json()
+    except ValueError:
+        return Refusal(f"the engine failed (HTTP {answer.status_code}); see its log", [])
+    return Refusal(_detail(content), content.get("problems", []))
 
 
 def _detail(content: Json) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, certificate, show
+from willis.cli import acme, certificate, live, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -54,6 +54,7 @@ def _asking(ctx: typer.Context) -> Iterator[Client]:
         raise typer.Exit(1) from None
 
 
+live.add(app, _asking)
 app.add_typer(acme.commands(_asking), name="acme")
 app.add_typer(certificate.commands(_asking), name="certificate")
 

@@ -81,7 +81,7 @@ def show_status(status: Json) -> None:
             _servers(s),
             str(s["sessions"]["active"]),
             str(s["sessions"]["total"]),
-            _bytes(s["bytes"]["in"]),
+            size(s["bytes"]["in"]),
         )
     out.print(grid)
     revision = status["revision"] if status["revision"] is not None else "none"
@@ -194,7 +194,8 @@ def _ports(ports: list[int]) -> str:
     return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def _bytes(count: float) -> str:
+def size(count: float) -> str:
+    """Bytes in a readable unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

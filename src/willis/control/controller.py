@@ -12,6 +12,7 @@ from willis.certificates.store import CertificateStore
 from willis.config import load
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused
+from willis.control.logbook import Logbook
 from willis.control.loop import Loop
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
@@ -61,13 +62,15 @@ class Controller:
         self._checks: dict[Target, Check] = {}
         self.loop = Loop(engines, config, status)
         self.changes = Changes(store, self.loop)
+        self.logbook = Logbook(self.loop)
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
         self.certificates = None if certificates is None else Certificates(certificates, self.loop)
 
     def start(self) -> None:
-        """Begin to converge and to check."""
+        """Begin to converge and to check. Raises EngineError."""
         self.loop.start()
+        self.logbook.start()
         if self.renewal is not None:
             self.renewal.start(self.loop)
         self._follow()
@@ -75,6 +78,7 @@ class Controller:
     async def close(self) -> None:
         """Stop looking and acting; traffic goes on."""
         self._eyes.close()
+        self.logbook.close()
         if self.renewal is not None:
             await self.renewal.close()
         await self.loop.close()
@@ -203,6 +207,7 @@ class Controller:
     def _follow(self) -> None:
         """Check what the configuration asks for, and nothing else."""
         self._checks = targets(self.loop.config)
+        self.logbook.follow()
         self._eyes.set(self._checks)
         self.loop.wake()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from willis.model.access import Access
 from willis.model.config import Config
 from willis.model.service import Address
 from willis.model.status import Status
@@ -62,6 +64,19 @@ class Ties(Protocol):
 
     def forget(self, service: str, client: Address | None = None) -> int:
         """End the tie of one client, or of all; connections stay. Returns how many ended."""
+        ...
+
+
+@runtime_checkable
+class Logs(Protocol):
+    """What an engine offers besides if it writes an access log."""
+
+    def listen(self) -> socket.socket:
+        """A listening socket, made anew, that the data plane sends its lines to. Raises EngineError."""
+        ...
+
+    def read(self, line: bytes) -> Access | None:
+        """What a line says; None if it is no access."""
         ...
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from willis.engines.haproxy import challenge, dicom, http, limits, maps, persist, proxied, tls, write
+from willis.engines.haproxy import challenge, dicom, http, limits, log, maps, persist, proxied, tls, write
 from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.kind import is_http
@@ -90,6 +90,7 @@ def _head(
     writer.section("peers willis")
     writer.line("bind", write.PEERS_SOCKET, *_peers_rights(files.user))
     writer.line("server willis")
+    log.head(writer)
     writer.section("defaults willis-http")
     writer.idiom(Idiom.HTTP_DEFAULTS)
     writer.section("defaults willis-http-front from willis-http")
@@ -129,6 +130,7 @@ def _proxy(writer: Writer, service: VirtualService, files: HaproxyFiles, transpa
             writer.remark("layer 4 carried by haproxy in the light twin")
         tls.remarks(writer, service, files)
         _binds(writer, service, files, transparent)
+        log.front(writer, service)
         _front(writer, service, files)
         writer.line("default_backend", name)
         http.aside(writer, service, files, *(_words("transparent") if transparent else ()))

@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import pwd
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from willis.certificates.store import CertificateStore
-from willis.engines.haproxy import certs, maps, script, stapling, ties, traffic
+from willis.engines.haproxy import certs, listener, log, maps, script, stapling, ties, traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import MasterProcess, keeps_capabilities, verify
@@ -26,6 +27,7 @@ from willis.engines.haproxy.state import Mode, ServerState, StateError, commands
 from willis.engines.haproxy.tls import MissingError
 from willis.engines.haproxy.write import TokenError, stamp_of
 from willis.engines.port import Client, EngineError, Traffic
+from willis.model.access import Access
 from willis.model.config import Config
 from willis.model.service import Address
 from willis.model.status import Status
@@ -160,6 +162,14 @@ class HaproxyEngine:
         if held is not None:
             self._runtime.run([f"clear table {held.name} key {c.network.network_address}" for c in found])
         return len(found)
+
+    def listen(self) -> socket.socket:
+        """Where workers send the access log; one left by a killed engine is replaced. Raises EngineError."""
+        return listener.listen(_jail(Path(self._files.jail)), self._files.user)
+
+    def read(self, line: bytes) -> Access | None:
+        """What a line of the access log says."""
+        return log.read(line)
 
     def staple(self, certificate: Path, der: bytes) -> None:
         """Send this OCSP response along with the certificate. Raises EngineError."""

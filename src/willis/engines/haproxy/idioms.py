@@ -104,6 +104,35 @@ class Idiom(Enum):
     stick-table type string len 16 size 100k expire 1h store conn_cur,conn_cnt
 """
 
+    LOG_RING = """
+    # Lines wait here for the engine; without one the oldest go, and no client waits.
+    format raw
+    maxlen 2048
+    size 4194304
+    timeout connect 2s
+    timeout server 10s
+    server engine unix@access.sock log-proto legacy
+"""
+
+    LOG = """
+    log ring@access len 2048 format raw local0
+    # Whoever connects and says nothing, such as a check of others, is no access.
+    option dontlognull
+    error-log-format '["e",%[date(0,ms)],"%f","%ci","%[fc_err_str]","%[ssl_fc_err_str]"]'
+"""
+
+    LOG_HTTP = """
+    log-format '["h",%[date(0,ms)],"%f","%b","%s","%ci",%ST,%TR,%Tw,%Tc,%Tr,%Ta,%U,%B,"%ts","%HM","%[capture.req.uri,field(1,?),json(utf8s)]","%HV","%sslv"]'
+"""  # noqa: E501
+
+    LOG_TCP = """
+    log-format '["t",%[date(0,ms)],"%f","%b","%s","%ci",%Tw,%Tc,%Tt,%U,%B,"%ts","%sslv"]'
+"""
+
+    LOG_DICOM = """
+    log-format '["d",%[date(0,ms)],"%f","%b","%s","%ci",%Tw,%Tc,%Tt,%U,%B,"%ts","%sslv","%[var(sess.calling),json(utf8s)]","%[var(sess.called),json(utf8s)]","%[var(sess.dimse_ok)]","%[var(sess.dimse_bad)]","%[var(sess.dimse_last),json(utf8s)]"]'
+"""  # noqa: E501
+
     NOTHING_ELSE = """
     http-request deny deny_status 404
 """

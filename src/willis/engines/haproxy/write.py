@@ -217,7 +217,8 @@ def nobody(pool: str, routes: Token | None, routed_to: str | None) -> Token:
     if routes is None:
         return Token(empty)
     leads = f"{{ var(sess.called),map({routes.text}) -m"
-    return Token(f"{empty} {leads} str {name(routed_to).text} }}" if routed_to else f"{empty} !{leads} found }}")
+    mine = f"{leads} str {name(routed_to).text} }}" if routed_to else f"!{leads} found }}"
+    return Token(f"{empty} {mine}")
 
 
 def routed(routes: Token) -> tuple[Token, ...]:

@@ -1,0 +1,40 @@
+"""The routes of what goes on now: lines of the access log, and top."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query
+from fastapi.responses import StreamingResponse
+
+from willis.control.logbook import Logbook
+
+Json = dict[str, Any]
+Last = Annotated[int, Query(ge=0, le=2000, description="How many of the newest lines come first")]
+
+
+def routes(app: FastAPI, logbook: Logbook) -> None:
+    """Add them to ``app``."""
+
+    @app.get("/api/v1/top")
+    async def top() -> Json:
+        """Each service: connections and bytes a second, and how long requests took in the last minute."""
+        return logbook.top()
+
+    @app.get("/api/v1/logs/{service}")
+    async def lines(service: str, last: Last = 20) -> Json:
+        """The newest lines of a service's access log."""
+        return {"service": service, "lines": logbook.last(service, last)}
+
+    @app.get("/api/v1/logs/{service}/follow", response_class=StreamingResponse)
+    async def follow(service: str, last: Last = 20) -> StreamingResponse:
+        """The same and all that follow, a JSON object a line, until the client goes away."""
+        logbook.last(service, 0)  # refuses before the answer begins
+        return StreamingResponse(_lines(logbook.live(service, last)), media_type="application/x-ndjson")
+
+
+async def _lines(found: AsyncIterator[dict[str, object]]) -> AsyncIterator[bytes]:
+    async for line in found:
+        yield json.dumps(line).encode() + b"\n"

@@ -1,0 +1,54 @@
+"""The last minute of a service."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from willis.control.rates import Rate, Rates
+from willis.control.window import Window
+from willis.engines.port import Traffic
+from willis.model.access import Access, AccessKind
+
+
+def access(duration_ms: int, ok: bool = True) -> Access:
+    return Access(AccessKind.HTTP, "Web", 0.0, "198.51.100.7", "complete", ok, duration_ms=duration_ms)
+
+
+def test_a_minute_is_forgotten_after_a_minute() -> None:
+    window = Window()
+    window.add(access(5), now=1000.0)
+    window.add(access(5, ok=False), now=1030.0)
+    assert (window.summary(1030.0).count, window.summary(1030.0).failed) == (2, 1)
+    assert window.summary(1065.0).count == 1
+    assert window.summary(1200.0).count == 0
+    assert window.summary(1200.0).p50_ms is None
+
+
+@given(st.lists(st.integers(0, 10_000_000), min_size=1, max_size=200))
+def test_percentiles_are_right_to_eight_percent(durations: list[int]) -> None:
+    window = Window()
+    for each in durations:
+        window.add(access(each), now=1000.0)
+    found = window.summary(1000.0)
+    ordered = sorted(durations)
+    for share, shown in ((0.5, found.p50_ms), (0.95, found.p95_ms), (0.99, found.p99_ms)):
+        exact = ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
+        assert shown is not None
+        assert exact - 0.1 <= shown <= exact * 1.08 + 0.2
+
+
+def test_rates_come_from_counters() -> None:
+    rates = Rates(samples=3)
+    for second in range(5):
+        counted = Traffic(active=1, total=10 * second, bytes_in=1000 * second, bytes_out=None)
+        rates.sample(float(second), {"Dicom": counted})
+    assert rates.of("Dicom") == Rate(10.0, 1000.0, None)
+    assert rates.of("unknown") == Rate()
+
+
+def test_counters_begun_anew_are_no_negative_rate() -> None:
+    rates = Rates()
+    rates.sample(0.0, {"Web": Traffic(total=100, bytes_out=5000)})
+    rates.sample(1.0, {"Web": Traffic(total=3, bytes_out=10)})
+    assert rates.of("Web") == Rate(0.0, 0.0, 0.0)
