@@ -219,6 +219,21 @@ def test_the_guard_refuses_unless_forced(tell: Callable[[Story], None]) -> None:
     tell(story)
 
 
+def test_an_order_says_until_when_it_holds(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP)
+        done = await s.post("/drain", where="vna1", for_s=7200, halt_when_idle=True)
+        report = await s.get("/status/DicomRouting")
+        (server,) = [row for row in report["services"][0]["servers"] if row["host"] == "vna1"]
+        assert server["until"] == done["until"] > time.time() + 7000
+        assert server["halt_when_idle"]
+        assert "online has no end" in (await s.post("/online", 409, where="vna1", for_s=60))["detail"]
+        await s.post("/drain", 422, where="vna1", for_s=0)
+
+    tell(story)
+
+
 def test_a_host_is_drained_in_both_layers_unless_a_service_is_left_without_servers(
     tell: Callable[[Story], None],
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,6 +18,7 @@ from willis.control.changes import Invalid, Plan, Refused
 from willis.control.controller import Controller
 from willis.control.store import Revision, StoreError
 from willis.model.status import Admin
+from willis.plan.terms import Term
 
 Json = dict[str, Any]
 
@@ -103,8 +105,17 @@ def _order(app: FastAPI, controller: Controller, state: Admin) -> None:
     @app.post(f"/api/v1/{state}", name=str(state))
     async def order(body: OrderBody) -> Json:
         """Set a host, in all its services and both layers, or one of its real servers."""
-        touched, short = controller.order(body.where, state, force=body.force)
-        return {"where": body.where, "admin": state.value, "services": touched, "without_servers": short}
+        until = None if body.for_s is None else time.time() + body.for_s
+        done = controller.orders.give(
+            body.where, state, term=Term(until, body.halt_when_idle), force=body.force
+        )
+        return {
+            "where": body.where,
+            "admin": state.value,
+            "until": until,
+            "services": done.services,
+            "without_servers": done.short,
+        }
 
 
 async def _sessions(controller: Controller) -> dict[str, int]:

@@ -33,3 +33,7 @@ class OrderBody(_Body):
 
     where: str = Field(max_length=130, description="HOST, or SERVICE/HOST")
     force: bool = Field(False, description="Although a service is left without servers")
+    for_s: int | None = Field(
+        None, ge=1, le=30 * 86_400, description="Seconds until it comes back online by itself"
+    )
+    halt_when_idle: bool = Field(False, description="Of a drain: halt once no connection is left")

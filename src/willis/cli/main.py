@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from willis.cli import acme, certificate, live, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
+from willis.config.scalars import Duration, Unfit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,11 +30,21 @@ app = typer.Typer(
 )
 app.add_typer(template_app, name="template")
 
+
+class WhenIdle(StrEnum):
+    """What a drain may turn into."""
+
+    HALT = "halt"
+
+
 FindTwin = Callable[[], tuple[str, Path] | None]
 
 File = Annotated[Path, typer.Argument(help="The site document; - for standard input")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
 Force = Annotated[bool, typer.Option("--force", help="Do it although it is refused")]
+Lasts = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="Back online by itself after so long, as in 2h")
+]
 Where = Annotated[str, typer.Argument(help="HOST (in all its services), or SERVICE/HOST")]
 
 
@@ -137,21 +149,31 @@ def status(
 
 
 @app.command()
-def drain(ctx: typer.Context, where: Where, force: Force = False, as_json: AsJson = False) -> None:
+def drain(
+    ctx: typer.Context,
+    where: Where,
+    lasts: Lasts = None,
+    when_idle: Annotated[WhenIdle | None, typer.Option(help="What to do once no connection is left")] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
     """No new connections; running ones finish."""
-    _order(ctx, "drain", where, force, as_json)
+    more = {"for_s": _seconds(lasts), "halt_when_idle": when_idle is not None}
+    _order(ctx, "drain", where, {"force": force, **more}, as_json)
 
 
 @app.command()
-def halt(ctx: typer.Context, where: Where, force: Force = False, as_json: AsJson = False) -> None:
+def halt(
+    ctx: typer.Context, where: Where, lasts: Lasts = None, force: Force = False, as_json: AsJson = False
+) -> None:
     """No connections at all."""
-    _order(ctx, "halt", where, force, as_json)
+    _order(ctx, "halt", where, {"force": force, "for_s": _seconds(lasts)}, as_json)
 
 
 @app.command()
 def online(ctx: typer.Context, where: Where, as_json: AsJson = False) -> None:
     """Back to work."""
-    _order(ctx, "online", where, False, as_json)
+    _order(ctx, "online", where, {}, as_json)
 
 
 @app.command()
@@ -207,17 +229,19 @@ def history(
             )
 
 
-def _order(ctx: typer.Context, state: str, where: str, force: bool, as_json: bool) -> None:
+def _seconds(lasts: str | None) -> int | None:
+    """How long ``2h`` is. Raises BadParameter."""
+    if lasts is None:
+        return None
+    try:
+        return int(Duration("1s", "30d", whole=True).read(lasts, plain=True))
+    except Unfit as error:
+        raise typer.BadParameter(f"{error.what} {error.remedy}", param_hint="--for") from None
+
+
+def _order(ctx: typer.Context, state: str, where: str, more: Json, as_json: bool) -> None:
     with _asking(ctx) as engine:
-        answer = engine.post(f"/{state}", {"where": where, "force": force})
-        _print(answer, as_json, _show_order)
-
-
-def _show_order(answer: Json) -> None:
-    count = len(answer["services"])
-    show.out.print(f"{answer['where']}: {answer['admin']} in {count} service{'s' if count != 1 else ''}")
-    if answer["without_servers"]:
-        show.out.print(f"[red]■ now without servers:[/] {', '.join(answer['without_servers'])}")
+        _print(engine.post(f"/{state}", {"where": where, **more}), as_json, show.show_order)
 
 
 def _author() -> str:

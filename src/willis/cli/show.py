@@ -97,13 +97,22 @@ def show_service(status: Json) -> None:
             escape(server["host"]),
             f"{server['address']}:{server['port']}",
             str(server["weight"]),
-            server["admin"],
+            _admin(server),
             server["verdict"],
             str(server["sessions"]["active"]),
             str(server["sessions"]["total"]),
             escape(server["reason"]),
         )
     out.print(grid)
+
+
+def show_order(answer: Json) -> None:
+    """What an order touched, and until when it holds."""
+    count = len(answer["services"])
+    until = f" until {when(answer['until'])}" if answer["until"] is not None else ""
+    out.print(f"{answer['where']}: {answer['admin']} in {count} service{'s' if count != 1 else ''}{until}")
+    if answer["without_servers"]:
+        out.print(f"[red]■ now without servers:[/] {', '.join(answer['without_servers'])}")
 
 
 def show_plan(plan: Json) -> None:
@@ -132,7 +141,7 @@ def show_explanation(found: Json) -> None:
     out.print(f"[bold]{escape(found['sentence'])}[/]\n{escape(found['advice'])}")
     for look in found["checks"]:
         word = "[green]good[/]" if look["ok"] else "[red]failed[/]"
-        out.print(f"\nlast {word} check · {_when(look['at'])} · {look['kind']} · {look['took_ms']} ms")
+        out.print(f"\nlast {word} check · {when(look['at'])} · {look['kind']} · {look['took_ms']} ms")
         out.print(f"  sent      {escape(look['sent'])}\n  received  {escape(look['received'])}")
         out.print(f"  meaning   {escape(look['decoded'])}")
 
@@ -156,7 +165,7 @@ def show_history(history: Json) -> None:
     grid = table("revision", "state", "when", "author", "reason")
     for r in history["revisions"]:
         reason = r["note"] or r["reason"]
-        grid.add_row(str(r["revision"]), r["state"], _when(r["at"]), escape(r["author"]), escape(reason))
+        grid.add_row(str(r["revision"]), r["state"], when(r["at"]), escape(r["author"]), escape(reason))
     out.print(grid)
 
 
@@ -164,6 +173,16 @@ def _mode(service: Json) -> str:
     return (
         f"L7 {service['forwarding']}" if service["forwarding"] == "proxy" else f"L4 {service['forwarding']}"
     )
+
+
+def _admin(server: Json) -> str:
+    """The administrative state, and what becomes of it by itself."""
+    words = [server["admin"]]
+    if server["until"] is not None:
+        words.append(f"until {datetime.fromtimestamp(server['until'], UTC).astimezone():%H:%M}")
+    if server["halt_when_idle"]:
+        words.append("then halt")
+    return " ".join(words)
 
 
 def _closed(server: Json) -> str:
@@ -203,5 +222,6 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _when(at: float) -> str:
+def when(at: float) -> str:
+    """Local time with its offset."""
     return datetime.fromtimestamp(at, UTC).astimezone().isoformat(sep=" ", timespec="seconds")

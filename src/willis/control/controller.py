@@ -14,6 +14,7 @@ from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
+from willis.control.orders import Orders
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
 from willis.control.store import Revision, Store
@@ -23,8 +24,7 @@ from willis.model.check import Check, Target
 from willis.model.config import Config
 from willis.model.persistence import SourcePersistence
 from willis.model.service import Address
-from willis.model.status import Admin, Health, Status
-from willis.plan.admin import AdminRefusal, find, left_without, order
+from willis.model.status import Health, Status
 from willis.plan.members import members, target, targets
 from willis.plan.verdict import Result, Track, advance
 
@@ -63,6 +63,7 @@ class Controller:
         self.loop = Loop(engines, config, status)
         self.changes = Changes(store, self.loop)
         self.logbook = Logbook(self.loop)
+        self.orders = Orders(self.loop, store)
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
         self.certificates = None if certificates is None else Certificates(certificates, self.loop)
@@ -71,6 +72,7 @@ class Controller:
         """Begin to converge and to check. Raises EngineError."""
         self.loop.start()
         self.logbook.start()
+        self.orders.start()
         if self.renewal is not None:
             self.renewal.start(self.loop)
         self._follow()
@@ -79,6 +81,7 @@ class Controller:
         """Stop looking and acting; traffic goes on."""
         self._eyes.close()
         self.logbook.close()
+        self.orders.close()
         if self.renewal is not None:
             await self.renewal.close()
         await self.loop.close()
@@ -91,33 +94,11 @@ class Controller:
         revision = await self.changes.apply(
             document, author=author, reason=reason, force=force, checksum=checksum
         )
-        self._forget_strangers()
+        self.orders.forget_strangers()
         self._follow()
         if self.renewal is not None:
             self.renewal.wake()
         return revision
-
-    def order(self, where: str, state: Admin, *, force: bool) -> tuple[list[str], list[str]]:
-        """Drain, halt or bring online ``HOST`` or ``SERVICE/HOST`` in one act.
-
-        Returns the services it touches and those left without servers. Raises Refused.
-        """
-        config, old = self.loop.config, self.loop.status
-        try:
-            place = find(config, where)
-            new = order(old, place, state)
-        except AdminRefusal as refusal:
-            raise Refused(str(refusal)) from refusal
-        short = left_without(config, old, new)
-        if short and not force:
-            raise Refused(
-                f"{place} is the last server for new connections of {', '.join(short)}; "
-                f"bring another online first, or use --force"
-            )
-        self.store.keep_admin(new.admin)
-        self.loop.learn(new)
-        touched = [place.service] if place.service else [s.name for s in config.services_of(place.host)]
-        return touched, list(short)
 
     async def status(self, only: str | None = None) -> dict[str, object]:
         """``status --json``. Raises Refused for an unknown service."""
@@ -145,7 +126,9 @@ class Controller:
             ]
             + ([] if self.renewal is None else self.renewal.rows()),
             "services": [
-                service_row(s, status, traffic) for s in config.services if only is None or s.name == only
+                service_row(s, status, traffic, self.orders.terms)
+                for s in config.services
+                if only is None or s.name == only
             ],
         }
 
@@ -227,19 +210,6 @@ class Controller:
     def _learn_health(self, looked_at: Target, health: Health) -> None:
         status = self.loop.status
         self.loop.learn(replace(status, health={**status.health, looked_at: health}))
-
-    def _forget_strangers(self) -> None:
-        """Drop administrative states of hosts and services that the document no longer has."""
-        config, status = self.loop.config, self.loop.status
-        known = {}
-        for place, state in status.admin.items():
-            try:
-                known[find(config, str(place))] = state
-            except AdminRefusal:
-                log.info("%s is no longer in the document; its state %s is forgotten", place, state)
-        if len(known) != len(status.admin):
-            self.store.keep_admin(known)
-            self.loop.learn(replace(status, admin=known))
 
 
 def _running_config(store: Store) -> Config:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from willis.engines.port import Traffic
 from willis.model.service import VirtualService
-from willis.model.status import Status, Verdict
+from willis.model.status import Place, Status, Verdict
 from willis.plan.members import Member, members, state, uses_fallback
+from willis.plan.terms import Term
 
 _ADVICE = {
     Verdict.UP: "Nothing to do.",
@@ -21,7 +22,10 @@ _ADVICE = {
 
 
 def service_row(
-    service: VirtualService, status: Status, traffic: Mapping[tuple[str, str], Traffic]
+    service: VirtualService,
+    status: Status,
+    traffic: Mapping[tuple[str, str], Traffic],
+    terms: Mapping[Place, Term],
 ) -> dict[str, object]:
     """One service of ``status --json``."""
     pool = members(service, status)
@@ -41,7 +45,9 @@ def service_row(
         "fallback": {"host": fallback.host, "in_use": uses_fallback(service, pool)} if fallback else None,
         "sessions": {"active": sum(c.active for c in counters), "total": sum(c.total for c in counters)},
         "bytes": {"in": sum(c.bytes_in for c in counters), "out": sum(outs) if outs else None},
-        "servers": [_server_row(service, m, c) for m, c in zip(pool, counters, strict=False)],
+        "servers": [
+            _server_row(service, m, c, _term(service, m, terms)) for m, c in zip(pool, counters, strict=False)
+        ],
     }
 
 
@@ -61,7 +67,13 @@ def advice(member: Member) -> str:
     return _ADVICE[member.health.verdict]
 
 
-def _server_row(service: VirtualService, member: Member, traffic: Traffic) -> dict[str, object]:
+def _term(service: VirtualService, member: Member, terms: Mapping[Place, Term]) -> Term:
+    """What becomes by itself of the state that holds: the server's own, else its host's."""
+    host = member.server.host
+    return terms.get(Place(host, service.name)) or terms.get(Place(host)) or Term()
+
+
+def _server_row(service: VirtualService, member: Member, traffic: Traffic, term: Term) -> dict[str, object]:
     server = member.server
     return {
         "host": server.host,
@@ -69,6 +81,8 @@ def _server_row(service: VirtualService, member: Member, traffic: Traffic) -> di
         "port": server.port or service.ports[0],
         "weight": server.weight,
         "admin": member.admin.value,
+        "until": term.until,
+        "halt_when_idle": term.halt_when_idle,
         "verdict": member.health.verdict.value,
         "standing": member.standing.value,
         "reason": member.health.reason,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from willis.model.check import CheckKind, Target
 from willis.model.status import Admin, Health, Place, Verdict
+from willis.plan.terms import Term
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS revision (
@@ -27,6 +28,10 @@ CREATE TABLE IF NOT EXISTS revision (
 CREATE UNIQUE INDEX IF NOT EXISTS one_running ON revision (state) WHERE state = 'running';
 CREATE TABLE IF NOT EXISTS admin (
     host TEXT NOT NULL, service TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (host, service)
+);
+CREATE TABLE IF NOT EXISTS term (
+    host TEXT NOT NULL, service TEXT NOT NULL, until REAL, halt_when_idle INTEGER NOT NULL,
+    PRIMARY KEY (host, service)
 );
 CREATE TABLE IF NOT EXISTS health (
     address TEXT NOT NULL, port INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -131,12 +136,25 @@ class Store:
         rows = self._execute("SELECT host, service, state FROM admin").fetchall()
         return {Place(host, service or None): Admin(state) for host, service, state in rows}
 
-    def keep_admin(self, states: Mapping[Place, Admin]) -> None:
-        """Replace all administrative states at once."""
-        rows = [
-            ("INSERT INTO admin VALUES (?, ?, ?)", (p.host, p.service or "", s)) for p, s in states.items()
-        ]
-        self._transaction(("DELETE FROM admin", ()), *rows)
+    def terms(self) -> dict[Place, Term]:
+        rows = self._execute("SELECT host, service, until, halt_when_idle FROM term").fetchall()
+        return {Place(host, service or None): Term(until, bool(halt)) for host, service, until, halt in rows}
+
+    def keep_admin(self, states: Mapping[Place, Admin], terms: Mapping[Place, Term]) -> None:
+        """Replace all administrative states and their terms at once."""
+        self._transaction(
+            ("DELETE FROM admin", ()),
+            ("DELETE FROM term", ()),
+            *(
+                ("INSERT INTO admin VALUES (?, ?, ?)", (p.host, p.service or "", s))
+                for p, s in states.items()
+            ),
+            *(
+                ("INSERT INTO term VALUES (?, ?, ?, ?)", (p.host, p.service or "", t.until, t.halt_when_idle))
+                for p, t in terms.items()
+                if not t.open_ended
+            ),
+        )
 
     def health(self) -> dict[Target, Health]:
         rows = self._execute("SELECT * FROM health").fetchall()

@@ -49,8 +49,8 @@ def test_administrative_states_and_verdicts_come_back(path: Path) -> None:
     states = {Place("vna1"): Admin.DRAIN, Place("vna2", "MWL"): Admin.HALT}
     target = Target(IPv4Address("10.60.0.11"), 104)
     health = Health(Verdict.DEAD, "refused", 7.0)
-    store.keep_admin({Place("vna3"): Admin.HALT})
-    store.keep_admin(states)
+    store.keep_admin({Place("vna3"): Admin.HALT}, {})
+    store.keep_admin(states, {})
     store.keep_health(target, health)
     store.close()
     assert Store(path).admin() == states
@@ -59,13 +59,13 @@ def test_administrative_states_and_verdicts_come_back(path: Path) -> None:
 
 def test_a_failed_transaction_changes_nothing(path: Path) -> None:
     store = Store(path)
-    store.keep_admin({Place("vna1"): Admin.DRAIN})
+    store.keep_admin({Place("vna1"): Admin.DRAIN}, {})
     other = sqlite3.connect(path, isolation_level=None, timeout=0)
     other.execute("DROP TABLE admin")
     other.execute("CREATE TABLE admin (host TEXT)")
     other.execute("INSERT INTO admin VALUES ('kept')")
     with pytest.raises(StoreError, match="willis.db"):
-        store.keep_admin({Place("vna2"): Admin.HALT})
+        store.keep_admin({Place("vna2"): Admin.HALT}, {})
     assert other.execute("SELECT host FROM admin").fetchall() == [("kept",)]
 
 
