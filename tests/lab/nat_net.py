@@ -121,11 +121,11 @@ class NatNet:
 
     def apply(self, config: Config, status: Status | None = None) -> int:
         """What the loop does with the nft engine; the number of changes."""
-        return int(self.node.call(_pass, self.nft, config, status or up(config)))
+        return int(self.node.call(converge, self.nft, config, status or up(config)))
 
     def settle(self, config: Config) -> int:
         """The same with the kernel's settings."""
-        return int(self.node.call(_pass, self.kernel, config, up(config)))
+        return int(self.node.call(converge, self.kernel, config, up(config)))
 
     def observe(self) -> dict[str, Any]:
         return dict(self.node.call(self.nft.observe))
@@ -277,7 +277,7 @@ def up(config: Config, *dead: str) -> Status:
     )
 
 
-def _pass(engine: Engine, config: Config, status: Status) -> int:
+def converge(engine: Engine, config: Config, status: Status) -> int:
     engine.refresh()
     want = engine.compile(config, status)
     engine.check(want)
@@ -289,11 +289,11 @@ def _pass(engine: Engine, config: Config, status: Status) -> int:
 
 _APPLY = """
 import pickle, sys
-from tests.lab.nat_net import _pass, up
+from tests.lab.nat_net import converge, up
 from willis.engines.nft.driver import NftEngine
 config = pickle.load(sys.stdin.buffer)
 print("ready", flush=True)
-_pass(NftEngine(), config, up(config))
+converge(NftEngine(), config, up(config))
 """
 
 
