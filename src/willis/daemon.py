@@ -115,7 +115,7 @@ async def _serve(node: str, places: Places, layer4: Layer4) -> None:
         node,
         store,
         _engines(places, layer4, Ready(account, certificates)),
-        certificates=certificates,
+        certificates,
         renewal=Renewal(certificates, account, places.state / "acme"),
     )
     with _listen(places.run / "engine.sock") as listener:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.builders import ETH0, dr, site, web
 from willis.api.app import build
+from willis.certificates.store import CertificateStore
 from willis.config import write
 from willis.control.controller import Controller, OnResult
 from willis.control.store import Store
@@ -78,7 +79,9 @@ class Site:
     def __init__(self, path: Path) -> None:
         engines = [Tying("ebpf", compile_l4), Picky("addresses", compile_vips)]
         self.eyes: Eyes
-        self.controller = Controller("lb1", Store(path / "willis.db"), engines, self._open_eyes)
+        self.controller = Controller(
+            "lb1", Store(path / "willis.db"), engines, CertificateStore(path), self._open_eyes
+        )
         transport = httpx.ASGITransport(build(self.controller))
         self.http = httpx.AsyncClient(transport=transport, base_url="http://engine/api/v1")
 
@@ -215,6 +218,25 @@ def test_the_guard_refuses_unless_forced(tell: Callable[[Story], None]) -> None:
         refusal = await s.post("/apply", 409, document=empty)
         assert "removes all 3 services" in refusal["detail"]
         assert (await s.post("/apply", document=empty, force=True))["revision"] == 2
+
+    tell(story)
+
+
+def test_events_name_what_fails_and_what_was_ordered(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP)
+        s.controller.events.look()
+        assert not [e for e in (await s.get("/events"))["events"] if e["about"].startswith("vna")]
+        await s.post("/drain", where="vna1")
+        s.controller.events.look()
+        (event,) = [e for e in (await s.get("/events?open=true"))["events"] if e["about"] == "vna1"]
+        assert (event["severity"], event["state"]) == ("info", "open")
+        s.see(Verdict.DEAD)
+        s.controller.events.look()
+        found = {e["about"]: e for e in (await s.get("/events?last=50"))["events"]}
+        assert found["DicomRouting"]["severity"] == "error"
+        await s.get("/events?last=-1", 422)
 
     tell(story)
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
-from willis.api import acme, certificates, logs
+from willis.api import acme, certificates, events, logs
 from willis.api.types import ApplyBody, DocumentBody, OrderBody
 from willis.config import Problem, load
 from willis.control.changes import Invalid, Plan, Refused
@@ -33,8 +33,8 @@ def build(controller: Controller) -> FastAPI:
     logs.routes(app, controller.logbook)
     if controller.renewal is not None:
         acme.routes(app, controller.renewal)
-    if controller.certificates is not None:
-        certificates.routes(app, controller.certificates)
+    certificates.routes(app, controller.certificates)
+    events.routes(app, controller.events)
     for state in Admin:
         _order(app, controller, state)
     return app

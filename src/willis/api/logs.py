@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 from fastapi.responses import StreamingResponse
 
+from willis.api.lines import ndjson
 from willis.control.logbook import Logbook
 
 Json = dict[str, Any]
@@ -32,9 +31,4 @@ def routes(app: FastAPI, logbook: Logbook) -> None:
     async def follow(service: str, last: Last = 20) -> StreamingResponse:
         """The same and all that follow, a JSON object a line, until the client goes away."""
         logbook.last(service, 0)  # refuses before the answer begins
-        return StreamingResponse(_lines(logbook.live(service, last)), media_type="application/x-ndjson")
-
-
-async def _lines(found: AsyncIterator[dict[str, object]]) -> AsyncIterator[bytes]:
-    async for line in found:
-        yield json.dumps(line).encode() + b"\n"
+        return StreamingResponse(ndjson(logbook.live(service, last)), media_type="application/x-ndjson")

@@ -1,4 +1,4 @@
-"""``willis logs`` and ``willis top``: what goes on now."""
+"""``willis logs``, ``willis top`` and ``willis events``: what goes on now."""
 
 from __future__ import annotations
 
@@ -39,12 +39,30 @@ def add(app: typer.Typer, asking: Asking) -> None:
         """Show a service's requests, connections and associations, without queries and names."""
         with asking(ctx) as engine:
             if follow:
-                _print(engine.lines(f"/logs/{service}/follow?last={last}"), as_json)
+                _print(engine.lines(f"/logs/{service}/follow?last={last}"), as_json, _access)
             else:
                 answer = engine.get(f"/logs/{service}?last={last}")
-                _print(answer["lines"], as_json)
+                _print(answer["lines"], as_json, _access)
                 if not answer["lines"] and not as_json:
                     show.note("nothing yet; layer-4 services in the kernel write no lines, see 'willis top'")
+
+    @app.command()
+    def events(
+        ctx: typer.Context,
+        follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with all that comes")] = False,
+        still_open: Annotated[bool, typer.Option("--open", help="Only what still holds")] = False,
+        last: Annotated[int, typer.Option(min=0, max=10_000, help="How many of the newest")] = 20,
+        as_json: Annotated[bool, typer.Option("--json", help="Print an object a line")] = False,
+    ) -> None:
+        """Show what was or is out of the ordinary, since when, and until when."""
+        with asking(ctx) as engine:
+            if follow:
+                _print(engine.lines(f"/events/follow?last={last}"), as_json, _event)
+                return
+            found = engine.get(f"/events?last={last}&open={str(still_open).lower()}")["events"]
+            _print(reversed(found), as_json, _event)
+            if not found and not as_json:
+                show.note("nothing is out of the ordinary" if still_open else "no event yet")
 
     @app.command()
     def top(ctx: typer.Context, as_json: AsJson = False) -> None:
@@ -58,14 +76,14 @@ def add(app: typer.Typer, asking: Asking) -> None:
                 show.out.print(_grid(engine.get("/top")))
 
 
-def _print(lines: Iterable[Json], as_json: bool) -> None:
+def _print(lines: Iterable[Json], as_json: bool, words: Callable[[Json], str]) -> None:
     try:
         for line in lines:
             if as_json:
                 sys.stdout.write(json.dumps(line) + "\n")
                 sys.stdout.flush()
             else:
-                show.out.print(_sentence(line), soft_wrap=True)
+                show.out.print(words(line), soft_wrap=True)
     except KeyboardInterrupt:
         return
 
@@ -80,7 +98,7 @@ def _watch(draw: Callable[[], Table]) -> None:
         return
 
 
-def _sentence(line: Json) -> str:
+def _access(line: Json) -> str:
     """One line for people: when, who, what, where to, how long, how it ended."""
     at = datetime.fromtimestamp(line["at"], UTC).astimezone()
     shape = "[green]●[/]" if line["ok"] else "[red]■[/]"
@@ -91,6 +109,20 @@ def _sentence(line: Json) -> str:
         words.append(f"{line['duration_ms']} ms · in {bytes_in} · out {bytes_out}")
     words.append(f"· {line['ended']}")
     return " ".join([words[0], shape, *map(escape, words[2:])])
+
+
+_SEVERITY = {"info": "[blue]○ info[/]", "warning": "[yellow]▲ warning[/]", "error": "[red]■ error[/]"}
+
+
+def _event(event: Json) -> str:
+    """One event for people: its number, how bad, since when, what, and until when."""
+    ended = event["ended"]
+    again = f" · came back {event['times'] - 1} times" if event["times"] > 1 else ""
+    until = "" if ended is None else f" · [green]ended[/] {show.when(ended)}"
+    what = f"{escape(event['about'])}: {escape(event['what'])}"
+    return (
+        f"{event['number']} {_SEVERITY[event['severity']]} {show.when(event['since'])} {what}{again}{until}"
+    )
 
 
 def _what(line: Json) -> str:

@@ -15,6 +15,7 @@ from willis.config.make import make
 from willis.config.parse import guess
 from willis.config.problem import Fault, Path, did_you_mean, shown
 from willis.config.scalars import Span
+from willis.model.alerts import Alerts
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
@@ -64,6 +65,7 @@ def build(site: Fields, faults: list[Fault]) -> Config:
             for name, fields in site.get("services", {}).items()
         ),
         acme=make(SITE.by_name["acme"].kind, site.get("acme")),
+        alerts=make(SITE.by_name["alerts"].kind, site.get("alerts")) or Alerts(),
     )
 
 

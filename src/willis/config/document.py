@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from willis.config.document_alerts import ALERTS
 from willis.config.document_proxy import (
     ACME,
     DICOM,
@@ -266,6 +267,7 @@ SITE = Record(
             default="the defaults of its keys",
         ),
         Key("acme", ACME, "Certificates that are ordered and renewed by themselves.", default="none"),
+        Key("alerts", ALERTS, "Who is told of events.", default="nobody"),
         Key("services", Names(Name("service"), SERVICE), "The virtual services by name.", required=True),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from willis.config.document_alerts import EMAIL
 from willis.config.fields import Key, Many, Record, Variant
 from willis.config.scalars import Choice, Duration, Flag, Integer, Name, Network, Size, Text
 from willis.model.config import Acme, AcmeCertificate
@@ -119,12 +120,6 @@ _AE_TITLE = Text(
 )
 _COMMON_NAME = Text(
     "common name", r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,62}", "1 to 63 letters, digits and ' ._@-'", "ct1.example"
-)
-_EMAIL = Text(
-    "e-mail address",
-    r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}",
-    "an e-mail address",
-    "pacs-admin@example.org",
 )
 
 
@@ -505,7 +500,7 @@ ACME = Record(
     "ACME",
     (
         Key("directory", _URL, "The authority's URL.", required=True),
-        Key("contact", _EMAIL, "Whom the authority may write to.", default="nobody"),
+        Key("contact", EMAIL, "Whom the authority may write to.", default="nobody"),
         Key("authority", _AUTHORITY, "Who signed the directory's own certificate.", default="the system's"),
         Key(
             "certificates",

@@ -21,6 +21,7 @@ from willis.config.document import SERVICE, SITE
 from willis.config.fields import Kind, Many, Record, Variant
 from willis.config.make import unmake
 from willis.config.scalars import Duration, Size, size_text, taken_for
+from willis.model.alerts import Alerts
 from willis.model.check import Check
 from willis.model.config import Config
 from willis.model.node import Attach, Interface
@@ -78,6 +79,8 @@ class _Writer:
         yield from self._section("hosts", self.config.hosts, self._hosts())
         if self.config.acme is not None:
             yield from ("", *_block("acme", _tree(SITE.by_name["acme"].kind, self.config.acme)))
+        if self.config.alerts != Alerts():
+            yield from ("", *_block("alerts", _tree(SITE.by_name["alerts"].kind, self.config.alerts)))
         if self.config.services:
             yield from ("", *self._note("defaults", ""), "defaults:", *self._default_lines())
         yield from self._section("services", self.config.services, self._services())

@@ -10,10 +10,10 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from willis.control.broadcast import Broadcast
 from willis.control.window import Summary, Window
 from willis.engines.port import Logs
 from willis.model.access import Access
@@ -22,15 +22,13 @@ log = logging.getLogger("willis.access")
 
 _KEPT = 2_000
 """Lines of each service."""
-_WAITING = 1_000
-"""Lines that a slow follower may be behind; then the oldest go."""
 
 
 @dataclass(slots=True)
 class _Service:
     lines: deque[Access] = field(default_factory=lambda: deque(maxlen=_KEPT))
     window: Window = field(default_factory=Window)
-    followers: set[asyncio.Queue[Access]] = field(default_factory=set)
+    news: Broadcast[Access] = field(default_factory=Broadcast)
 
 
 class Collector:
@@ -64,16 +62,9 @@ class Collector:
         """A service's last minute."""
         return self._services[service].window.summary(self._clock())
 
-    @contextmanager
-    def follower(self, service: str) -> Iterator[asyncio.Queue[Access]]:
+    def news(self, service: str) -> Broadcast[Access]:
         """The lines of a service from now on."""
-        queue: asyncio.Queue[Access] = asyncio.Queue(_WAITING)
-        followers = self._services[service].followers
-        followers.add(queue)
-        try:
-            yield queue
-        finally:
-            followers.discard(queue)
+        return self._services[service].news
 
     async def _serve(self, listener: socket.socket) -> None:
         async with await asyncio.start_unix_server(self._receive, sock=listener) as server:
@@ -97,7 +88,4 @@ class Collector:
             return
         service.lines.append(access)
         service.window.add(access, self._clock())
-        for queue in service.followers:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(access)
+        service.news.tell(access)

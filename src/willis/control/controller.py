@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +11,16 @@ from typing import Protocol
 
 from willis.certificates.store import CertificateStore
 from willis.config import load
+from willis.control.alerts import Alerter
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused
+from willis.control.events import Events
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
 from willis.control.orders import Orders
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
-from willis.control.store import Revision, Store
+from willis.control.store import Revision, Store, StoreError
 from willis.engines.port import Client, Engine, Ties, Traffic
 from willis.health.schedule import Schedule
 from willis.model.check import Check, Target
@@ -29,6 +32,9 @@ from willis.plan.members import members, target, targets
 from willis.plan.verdict import Result, Track, advance
 
 log = logging.getLogger("willis.control")
+
+_KEEP_S = 0.5
+"""After a crash the first looks tell what is lost here."""
 
 OnResult = Callable[[Target, Result], None]
 
@@ -49,9 +55,9 @@ class Controller:
         node: str,
         store: Store,
         engines: Sequence[Engine],
+        certificates: CertificateStore,
         eyes: Callable[[OnResult], Eyes] = Schedule,
         renewal: Renewal | None = None,
-        certificates: CertificateStore | None = None,
     ) -> None:
         self.node = node
         self.store = store
@@ -60,19 +66,22 @@ class Controller:
         status = Status(health=store.health(), admin=store.admin())
         self._tracks = {t: Track(health=h) for t, h in status.health.items()}
         self._checks: dict[Target, Check] = {}
+        self._unkept: dict[Target, Health] = {}
         self.loop = Loop(engines, config, status)
         self.changes = Changes(store, self.loop)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store)
+        self.events = Events(self.loop, store, Alerter(node, certificates.authority_path))
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
-        self.certificates = None if certificates is None else Certificates(certificates, self.loop)
+        self.certificates = Certificates(certificates, self.loop)
 
     def start(self) -> None:
         """Begin to converge and to check. Raises EngineError."""
         self.loop.start()
         self.logbook.start()
         self.orders.start()
+        self.events.start()
         if self.renewal is not None:
             self.renewal.start(self.loop)
         self._follow()
@@ -82,9 +91,11 @@ class Controller:
         self._eyes.close()
         self.logbook.close()
         self.orders.close()
+        self.events.close()
         if self.renewal is not None:
             await self.renewal.close()
         await self.loop.close()
+        self._keep_health()
         self.store.close()
 
     async def apply(
@@ -203,9 +214,20 @@ class Controller:
         self._tracks[looked_at] = after
         if after.health == before.health:
             return
-        log.info("%s is %s: %s", looked_at, after.health.verdict, after.health.reason)
-        self.store.keep_health(looked_at, after.health)
+        log.debug("%s is %s: %s", looked_at, after.health.verdict, after.health.reason)
+        if not self._unkept:
+            asyncio.get_running_loop().call_later(_KEEP_S, self._keep_health)
+        self._unkept[looked_at] = after.health
         self._learn_health(looked_at, after.health)
+
+    def _keep_health(self) -> None:
+        """In batches: each write waits for the disk, and a thousand servers may change at once."""
+        changed, self._unkept = self._unkept, {}
+        try:
+            if changed:
+                self.store.keep_health(changed)
+        except StoreError as error:
+            log.error("verdicts are not kept over a restart: %s", error)  # noqa: TRY400 - the text says all
 
     def _learn_health(self, looked_at: Target, health: Health) -> None:
         status = self.loop.status

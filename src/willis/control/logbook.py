@@ -53,7 +53,7 @@ class Logbook:
     async def live(self, name: str, most: int) -> AsyncIterator[dict[str, object]]:
         """The newest lines and all that follow. The service must be one that ``last`` takes."""
         collector = self._of(name)
-        with collector.follower(name) as queue:
+        with collector.news(name).follower() as queue:
             for access in collector.last(name, most):
                 yield row(access)
             while True:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from willis.model.check import CheckKind, Target
+from willis.model.event import Event, Severity
 from willis.model.status import Admin, Health, Place, Verdict
 from willis.plan.terms import Term
 
@@ -33,12 +35,22 @@ CREATE TABLE IF NOT EXISTS term (
     host TEXT NOT NULL, service TEXT NOT NULL, until REAL, halt_when_idle INTEGER NOT NULL,
     PRIMARY KEY (host, service)
 );
+CREATE TABLE IF NOT EXISTS event (
+    number INTEGER PRIMARY KEY, sort TEXT NOT NULL, subject TEXT NOT NULL,
+    severity TEXT NOT NULL, about TEXT NOT NULL, what TEXT NOT NULL,
+    since REAL NOT NULL, ended REAL, times INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS health (
     address TEXT NOT NULL, port INTEGER NOT NULL, kind TEXT NOT NULL,
     verdict TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL,
     PRIMARY KEY (address, port, kind)
 );
 """
+
+
+_EVENT = "number, severity, about, what, since, ended, times"
+_EVENTS = 10_000
+"""How many are kept."""
 
 
 class StoreError(Exception):
@@ -163,18 +175,44 @@ class Store:
             for address, port, kind, verdict, reason, since in rows
         }
 
-    def keep_health(self, target: Target, health: Health) -> None:
-        self._execute(
-            "INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                str(target.address),
-                target.port,
-                target.kind,
-                health.verdict,
-                health.reason,
-                health.since,
-            ),
+    def keep_health(self, changed: Mapping[Target, Health]) -> None:
+        """Write or replace verdicts at once."""
+        self._transaction(
+            *(
+                (
+                    "INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?)",
+                    (str(t.address), t.port, t.kind, h.verdict, h.reason, h.since),
+                )
+                for t, h in changed.items()
+            )
         )
+
+    def open_events(self) -> dict[tuple[str, str], Event]:
+        """Those that had not ended, each by what it was recognised by."""
+        rows = self._execute(f"SELECT sort, subject, {_EVENT} FROM event WHERE ended IS NULL").fetchall()  # noqa: S608
+        return {(sort, subject): _event(row) for sort, subject, *row in rows}
+
+    def events(self, limit: int, open_only: bool) -> list[Event]:
+        """The newest first."""
+        where = "WHERE ended IS NULL" if open_only else ""
+        sql = f"SELECT {_EVENT} FROM event {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
+        return [_event(row) for row in self._execute(sql, (limit,)).fetchall()]
+
+    def last_event(self) -> int:
+        """The largest number so far."""
+        return int(self._execute("SELECT coalesce(max(number), 0) FROM event").fetchone()[0])
+
+    def keep_events(self, events: Mapping[Event, tuple[str, str] | None]) -> None:
+        """Write or replace events at once, each with how it is known while open; forget the oldest."""
+        rows = [
+            (
+                "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (e.number, *(key or ("", "")), e.severity, e.about, e.what, e.since, e.ended, e.times),
+            )
+            for e, key in events.items()
+        ]
+        oldest = max(e.number for e in events) - _EVENTS
+        self._transaction(*rows, ("DELETE FROM event WHERE number <= ? AND ended IS NOT NULL", (oldest,)))
 
     def close(self) -> None:
         self._db.close()
@@ -202,3 +240,8 @@ class Store:
         except StoreError:
             self._db.rollback()
             raise
+
+
+def _event(row: Sequence[Any]) -> Event:
+    number, severity, *rest = row
+    return Event(number, Severity(severity), *rest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from willis.model.alerts import Alerts
 from willis.model.node import Host, Interface
 from willis.model.service import Address, VirtualService
 
@@ -41,6 +42,7 @@ class Config:
     hosts: tuple[Host, ...] = ()
     services: tuple[VirtualService, ...] = field(default=())
     acme: Acme | None = None
+    alerts: Alerts = Alerts()
 
     def service(self, name: str) -> VirtualService | None:
         return next((service for service in self.services if service.name == name), None)

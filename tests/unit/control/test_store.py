@@ -51,7 +51,7 @@ def test_administrative_states_and_verdicts_come_back(path: Path) -> None:
     health = Health(Verdict.DEAD, "refused", 7.0)
     store.keep_admin({Place("vna3"): Admin.HALT}, {})
     store.keep_admin(states, {})
-    store.keep_health(target, health)
+    store.keep_health({target: health})
     store.close()
     assert Store(path).admin() == states
     assert Store(path).health() == {target: health}

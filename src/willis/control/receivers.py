@@ -1,0 +1,195 @@
+"""How a message reaches a webhook, a mail server or a syslog collector. A failed one raises ``Failed``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from willis.model.alerts import Mail, MailTls, Syslog, Transport, Webhook
+from willis.model.event import Event, Severity
+
+_PATIENCE_S = 10.0
+
+
+Find = Callable[[str], Path]
+"""Where an authority of the certificate store is, by its name."""
+
+
+class Failed(Exception):
+    """The receiver did not take a message; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An event that began or ended."""
+
+    node: str
+    event: Event
+    left_out: int = 0
+    """Messages before it that were not sent, since there were too many."""
+
+    @property
+    def state(self) -> str:
+        return "begins" if self.event.ended is None else "has ended"
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        more = f" ({self.left_out} more events were not sent; see 'willis events')" if self.left_out else ""
+        return f"{self.event.severity}: {self.event.about}: {self.event.what}: {self.state}{more}"
+
+
+class Receiver(Protocol):
+    """Whoever is told."""
+
+    @property
+    def name(self) -> str:
+        """As it is called in events and logs; no secret of the URL."""
+        ...
+
+    async def send(self, message: Message) -> None:
+        """Raises Failed."""
+        ...
+
+
+def receiver(setting: Webhook | Mail | Syslog, find: Find) -> Receiver:
+    """Whom a part of the document means."""
+    match setting:
+        case Webhook():
+            return _Webhook(setting, find)
+        case Mail():
+            return _Mail(setting, find)
+        case Syslog():
+            return _Syslog(setting, find)
+
+
+class _Webhook:
+    def __init__(self, setting: Webhook, find: Find) -> None:
+        self._setting, self._find = setting, find
+        self.name = f"webhook {httpx.URL(setting.url).host}"
+
+    async def send(self, message: Message) -> None:
+        body = asdict(message.event) | {
+            "node": message.node,
+            "state": message.state,
+            "left_out": message.left_out,
+            "text": message.sentence,
+        }
+        try:
+            trust = _trust(self._setting.authority, self._find)
+            async with httpx.AsyncClient(verify=trust, timeout=_PATIENCE_S, trust_env=False) as http:
+                answer = await http.post(self._setting.url, json=body)
+        except (httpx.HTTPError, OSError) as error:
+            raise Failed(str(error) or type(error).__name__) from error
+        if not answer.is_success:
+            raise Failed(f"it answered HTTP {answer.status_code}")
+
+
+class _Mail:
+    def __init__(self, setting: Mail, find: Find) -> None:
+        self._setting, self._find = setting, find
+        self.name = f"mail by {setting.server}"
+
+    async def send(self, message: Message) -> None:
+        try:
+            await asyncio.to_thread(self._send, message)
+        except (smtplib.SMTPException, OSError) as error:
+            raise Failed(str(error) or type(error).__name__) from error
+
+    def _send(self, message: Message) -> None:
+        setting = self._setting
+        trust = _trust(setting.authority, self._find)
+        if setting.tls is MailTls.TLS:
+            session: smtplib.SMTP = smtplib.SMTP_SSL(
+                setting.server, setting.port, timeout=_PATIENCE_S, context=trust
+            )
+        else:
+            session = smtplib.SMTP(setting.server, setting.port, timeout=_PATIENCE_S)
+        with session:
+            if setting.tls is MailTls.STARTTLS:
+                session.starttls(context=trust)
+            session.send_message(self._mail(message))
+
+    def _mail(self, message: Message) -> EmailMessage:
+        event = message.event
+        mail = EmailMessage()
+        mail["From"] = self._setting.sender
+        mail["To"] = ", ".join(self._setting.to)
+        # A header is one line, whatever a reason holds.
+        mail["Subject"] = " ".join(f"[{message.node}] {message.sentence}".split())[:200]
+        mail["Date"] = datetime.now(UTC)
+        ended = "" if event.ended is None else f"Ended: {_time(event.ended)}\n"
+        mail.set_content(f"{message.sentence}\n\nNode: {message.node}\nSince: {_time(event.since)}\n{ended}")
+        return mail
+
+
+class _Syslog:
+    def __init__(self, setting: Syslog, find: Find) -> None:
+        self._setting, self._find = setting, find
+        self.name = f"syslog {setting.server}"
+
+    async def send(self, message: Message) -> None:
+        line = syslog_line(message)
+        try:
+            if self._setting.transport is Transport.UDP:
+                await self._datagram(line)
+            else:
+                await asyncio.wait_for(self._stream(line), _PATIENCE_S)
+        except (OSError, TimeoutError) as error:
+            raise Failed(str(error) or "it did not answer in time") from error
+
+    async def _datagram(self, line: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        where = (self._setting.server, self._setting.port)
+        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=where)
+        transport.sendto(line)
+        transport.close()
+
+    async def _stream(self, line: bytes) -> None:
+        secure = self._setting.transport is Transport.TLS
+        trust = _trust(self._setting.authority, self._find) if secure else None
+        _, writer = await asyncio.open_connection(self._setting.server, self._setting.port, ssl=trust)
+        writer.write(b"%d " % len(line) + line)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+_LEVELS = {Severity.INFO: 6, Severity.WARNING: 4, Severity.ERROR: 3}
+_DAEMON = 3
+"""The facility (RFC 5424, 6.2.1)."""
+
+
+def syslog_line(message: Message) -> bytes:
+    """RFC 5424. What an event says holds no control characters on the wire."""
+    event = message.event
+    text = "".join(c if c.isprintable() else " " for c in message.sentence)
+    priority = _DAEMON * 8 + _LEVELS[event.severity]
+    at = event.since if event.ended is None else event.ended
+    head = f"<{priority}>1 {_time(at)} {_host()} willis {os.getpid()} event -"
+    return f"{head} \ufeff{text}".encode()
+
+
+def _host() -> str:
+    name = socket.gethostname()[:255]
+    return name if name.isascii() and name.isprintable() and name and " " not in name else "-"
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _trust(authority: str | None, find: Find) -> ssl.SSLContext:
+    """The system's authorities, or one of the store. Raises OSError."""
+    return ssl.create_default_context(cafile=None if authority is None else find(authority))
