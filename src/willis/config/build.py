@@ -10,6 +10,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Any
 
+from willis.config.build_check import build_check
 from willis.config.document import MOST_PORTS, SERVICE, SITE
 from willis.config.make import make
 from willis.config.parse import guess
@@ -34,7 +35,6 @@ from willis.model.service import (
 Fields = dict[str, Any]
 
 _NOWHERE: Address = IPv4Address(0)
-_CHECK_FIELDS = {"interval": "interval_s", "timeout": "timeout_s"}
 PROXY_KEYS = {
     "proxy-timeouts": "waits",
     "limits": "limits",
@@ -140,8 +140,9 @@ class _Service:
         return Timeouts(**{_TIMEOUT_FIELDS[key]: value for key, value in given.items()})
 
     def _check(self) -> Check:
-        merged = {**self.defaults.get("check", {}), **self.fields.get("check", {})}
-        return Check(**{_CHECK_FIELDS.get(key, key): value for key, value in merged.items()})
+        own = self.fields.get("check") or {}
+        path: Path = ("services", self.name, "check")
+        return build_check(self.defaults.get("check") or {}, own, path, self.faults)
 
     def _persistence(self) -> Persistence | None:
         """Without a mask the whole address of the VIP's family counts."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from willis.config.document_alerts import ALERTS
+from willis.config.document_check import CHECK, DEFAULT_CHECK
 from willis.config.document_proxy import (
     ACME,
     DICOM,
@@ -20,7 +21,6 @@ from willis.config.document_proxy import (
 )
 from willis.config.fields import Key, Many, Names, Record
 from willis.config.scalars import Choice, Duration, Flag, Integer, IPAddress, Name, OwnAddress, PortSpan
-from willis.model.check import CheckKind
 from willis.model.node import Attach
 from willis.model.proxy import ProxyProtocol
 from willis.model.service import Application, Forwarding, Protocol, Scheduler
@@ -39,27 +39,6 @@ INTERFACE_NAME = Name(
 )
 PORT = Integer(1, 65535)
 HOST_NAME = Name("host")
-
-_CHECK_KEYS = (
-    Key(
-        "kind",
-        Choice(CheckKind),
-        "What is asked: `tcp` connects to the port and leaves before the application sees anything.",
-        default="`tcp`",
-    ),
-    Key("interval", Duration("200ms", "1h"), "Time between two looks.", default="`5s`"),
-    Key("timeout", Duration("100ms", "60s"), "Time until a silent server counts as failed.", default="`2s`"),
-    Key("rise", Integer(1, 100), "Successes in a row that bring a server back.", default="`2`"),
-    Key("fall", Integer(1, 100), "Failures in a row that take a server out.", default="`2`"),
-)
-DEFAULT_CHECK = Record("Check", _CHECK_KEYS)
-CHECK = Record(
-    "Check",
-    (
-        *_CHECK_KEYS,
-        Key("port", PORT, "The port to look at.", default="the real server's own port"),
-    ),
-)
 
 POOL_ITEM = Record(
     "Real server",

@@ -12,13 +12,13 @@ from willis.config.build import PROXY_KEYS
 from willis.config.document import LATER
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Severity
+from willis.config.rules_check import CHECK_RULES
 from willis.config.rules_dicom import DICOM_RULES
 from willis.config.rules_http import HTTP_RULES
 from willis.config.rules_limits import LIMITS_RULES
 from willis.config.rules_tls import TLS_RULES
 from willis.config.rules_translation import TRANSLATION_RULES
 from willis.config.rules_transparent import TRANSPARENT_RULES
-from willis.model.check import CheckKind
 from willis.model.persistence import (
     ApplicationCookiePersistence,
     CookiePersistence,
@@ -191,15 +191,6 @@ def check_ends_before_the_next(service: VirtualService) -> Iterator[Fault]:
         yield Fault(at(service, "check"), what, remedy, Severity.WARNING, rests_on=(("defaults", "check"),))
 
 
-def udp_is_checked_by_tcp(service: VirtualService) -> Iterator[Fault]:
-    """Warning: a UDP service whose check connects to the same port by TCP."""
-    check = service.check
-    if service.protocol is Protocol.UDP and check.kind is CheckKind.TCP and check.port is None:
-        what = "The check connects by TCP to the port that serves UDP, where most servers do not answer."
-        remedy = "Name a TCP port of the host: check: {port: ...}."
-        yield Fault(at(service, "check"), what, remedy, Severity.WARNING, rests_on=(at(service, "protocol"),))
-
-
 SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     forwarding_is_carried,
     ports_are_named,
@@ -219,5 +210,5 @@ SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     fallback_stands_apart,
     some_weight_is_left,
     check_ends_before_the_next,
-    udp_is_checked_by_tcp,
+    *CHECK_RULES,
 )

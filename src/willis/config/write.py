@@ -17,12 +17,14 @@ from ipaddress import IPv4Address
 from typing import Any, TypeVar
 
 from willis.config.build import PROXY_KEYS
+from willis.config.build_check import parts
 from willis.config.document import SERVICE, SITE
+from willis.config.document_check import CHECK
 from willis.config.fields import Kind, Many, Record, Variant
 from willis.config.make import unmake
 from willis.config.scalars import Duration, Size, size_text, taken_for
 from willis.model.alerts import Alerts
-from willis.model.check import Check
+from willis.model.check import Check, HalfOpen
 from willis.model.config import Config
 from willis.model.node import Attach, Interface
 from willis.model.persistence import Persistence, SourcePersistence
@@ -142,7 +144,7 @@ class _Writer:
         common = _check(self.defaults.check)
         own = {key: value for key, value in _check(service.check).items() if common.get(key) != value}
         if own:
-            yield f"check: {_flow(own)}"
+            yield from _block("check", own)
         if service.fallback is not None:
             yield f"fallback: {_server(service.fallback, service.fallback.weight)}"
         yield from _listing("pool", [_server(server, self.defaults.weight) for server in service.pool])
@@ -157,7 +159,7 @@ def _defaults(services: tuple[VirtualService, ...]) -> _Defaults:
     return _Defaults(
         scheduler=_commonest((s.scheduler for s in services), Scheduler.WLC),
         weight=_commonest(weights, 100),
-        check=_commonest((replace(s.check, port=None) for s in services), Check()),
+        check=_commonest((_times(s.check) for s in services), Check()),
     )
 
 
@@ -172,15 +174,30 @@ def _interface(interface: Interface) -> Iterator[str]:
         yield f"attach: {interface.attach}"
 
 
-def _check(check: Check) -> dict[str, str]:
-    written = {
-        "kind": str(check.kind),
+def _times(check: Check) -> Check:
+    """What services may share: how often and how patiently. What is asked stands with each of them."""
+    return replace(check, port=None, question=HalfOpen(), deep=None)
+
+
+def _check(check: Check) -> dict[str, Any]:
+    """Every key but those of the questions at their defaults."""
+    written: dict[str, Any] = {
+        "kind": _token(check.kind),
         "interval": _duration(check.interval_s),
         "timeout": _duration(check.timeout_s),
         "rise": str(check.rise),
         "fall": str(check.fall),
     }
-    return written if check.port is None else {**written, "port": str(check.port)}
+    if check.port is not None:
+        written["port"] = str(check.port)
+    deep = check.deep
+    asked = parts(check.question) if deep is None else {**parts(deep.question), **parts(check.question)}
+    written |= {key: _tree(CHECK.by_name[key].kind, value) for key, value in asked.items()}
+    if deep is not None:
+        written["deep"] = {"kind": _token(deep.question.kind), "every": str(deep.every)}
+        if deep.port is not None:
+            written["deep"]["port"] = str(deep.port)
+    return written
 
 
 def _persistence(persistence: Persistence, whole_address: int) -> dict[str, Any]:

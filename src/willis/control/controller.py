@@ -63,7 +63,7 @@ class Controller:
         self.store = store
         store.settle()
         config = _running_config(store)
-        status = Status(health=store.health(), admin=store.admin())
+        status = Status(health=store.health(targets(config)), admin=store.admin())
         self._tracks = {t: Track(health=h) for t, h in status.health.items()}
         self._checks: dict[Target, Check] = {}
         self._unkept: dict[Target, Health] = {}

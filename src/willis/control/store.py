@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from willis.model.check import CheckKind, Target
+from willis.model.check import Target
 from willis.model.event import Event, Severity
 from willis.model.status import Admin, Health, Place, Verdict
 from willis.plan.terms import Term
@@ -168,12 +167,14 @@ class Store:
             ),
         )
 
-    def health(self) -> dict[Target, Health]:
+    def health(self, targets: Iterable[Target]) -> dict[Target, Health]:
+        """What is known of these targets; of the others nothing matters any more."""
         rows = self._execute("SELECT * FROM health").fetchall()
-        return {
-            Target(ip_address(address), port, CheckKind(kind)): Health(Verdict(verdict), reason, since)
-            for address, port, kind, verdict, reason, since in rows
+        known = {
+            (a, port, asked): Health(Verdict(v), reason, since) for a, port, asked, v, reason, since in rows
         }
+        found = {t: known.get((str(t.address), t.port, t.asked)) for t in targets}
+        return {target: health for target, health in found.items() if health is not None}
 
     def keep_health(self, changed: Mapping[Target, Health]) -> None:
         """Write or replace verdicts at once."""

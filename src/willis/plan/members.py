@@ -5,10 +5,10 @@ Every engine compiles from the members given here, so layer 4 and layer 7 can ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from willis.model.check import Check, Target
+from willis.model.check import Check, Command, Fixed, Ping, Question, Target
 from willis.model.config import Config
 from willis.model.service import RealServer, VirtualService
 from willis.model.status import Admin, Health, Place, Status, Verdict
@@ -51,8 +51,21 @@ _DOWN = (Verdict.DEAD, Verdict.HUNG)
 
 def target(service: VirtualService, server: RealServer) -> Target:
     """What the check of ``server`` in ``service`` looks at."""
-    port = service.check.port or server.port or service.ports[0]
-    return Target(server.address, port, service.check.kind)
+    check = service.check
+    port = check.port or server.port or service.ports[0]
+    deep = check.deep
+    if isinstance(check.question, Ping | Fixed) and deep is None:
+        port = 0
+    if deep is not None:
+        deep = replace(deep, question=_told(deep.question, service))
+    return Target(server.address, port, _told(check.question, service), deep)
+
+
+def _told(question: Question, service: VirtualService) -> Question:
+    """A command is told which service asks."""
+    if not isinstance(question, Command):
+        return question
+    return replace(question, vip=service.vip, vip_port=service.ports[0] if service.ports else 0)
 
 
 def targets(config: Config) -> dict[Target, Check]:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from willis import config
-from willis.config.document import CHECK, DEFAULTS, INTERFACE, SERVICE, SITE, TIMEOUTS
+from willis.config.document import DEFAULTS, INTERFACE, SERVICE, SITE, TIMEOUTS
+from willis.config.document_check import CHECK
 from willis.config.fields import Key, Kind, Many, Names, Record, Variant
 from willis.config.make import attribute
 from willis.config.reference import reference

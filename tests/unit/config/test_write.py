@@ -10,10 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from willis import config
-from willis.model.check import Check
+from willis.model.check import (
+    Check,
+    CheckKind,
+    Command,
+    CommandAsk,
+    Deep,
+    Dicom,
+    DicomAsk,
+    Dns,
+    DnsAsk,
+    DnsType,
+    Fixed,
+    HalfOpen,
+    Hl7,
+    Hl7Ask,
+    Hl7Connect,
+    Http,
+    HttpAsk,
+    HttpField,
+    HttpMethod,
+    Ping,
+    Query,
+    Question,
+    Talk,
+    TcpTalk,
+)
 from willis.model.config import Config
 from willis.model.node import Attach, Host, Interface
 from willis.model.persistence import CookiePersistence, Persistence, SourcePersistence
+from willis.model.proxy import ServerTls
 from willis.model.service import (
     Address,
     Application,
@@ -49,12 +75,60 @@ SOURCE = st.builds(SourcePersistence, SECONDS, st.integers(1, 32))
 COOKIE = st.builds(CookiePersistence, st.from_regex(r"\A[A-Za-z0-9_-]{1,32}\Z"), SECONDS, SECONDS)
 
 
+TITLES = DicomAsk("PACS1", "LB", Query.STUDY)
+QUESTIONS: tuple[Question, ...] = (
+    HalfOpen(),
+    TcpTalk(Talk(r"PING\r\n\x0b", "+PO'NG: #")),
+    TcpTalk(tls=ServerTls(verify=False)),
+    Ping(),
+    Http(),
+    Http(
+        ask=HttpAsk(
+            HttpMethod.OPTIONS,
+            "/status?x=1&y=%20",
+            None,
+            "pacs.example.org:8080",
+            (HttpField("X-A", "b: {c}"), HttpField("X-D", "123")),
+            (200, 404),
+            HttpField("Server", "no"),
+            "it's *up* \\",
+        )
+    ),
+    Http(CheckKind.HTTPS, tls=ServerTls()),
+    Http(CheckKind.HTTPS, HttpAsk(path="/x"), ServerTls("ours", False, "pacs.example.org", "node")),
+    Http(CheckKind.DICOMWEB, HttpAsk(root="/dicomweb/rs"), ServerTls()),
+    Dicom(),
+    Dicom(CheckKind.DICOM_FIND, TITLES, ServerTls("ours")),
+    Hl7Connect(),
+    Hl7(Hl7Ask("QBP^Q22^QBP_Q21", version="2.3")),
+    Hl7(Hl7Ask("NMQ^N01", "A", "B", "C", "D", segments=("QRD|a|'b'", "QRF|x^y~z"))),
+    Dns(DnsAsk("pacs.example.org", DnsType.SRV)),
+    Command(CommandAsk("/opt/check", ("--name", "it's"), "checker")),
+    Fixed(CheckKind.ON),
+    Fixed(CheckKind.OFF),
+)
+DEEP = (
+    Deep(Dicom(CheckKind.DICOM_FIND, TITLES, ServerTls("ours"))),
+    Deep(Http(CheckKind.MINT), every=2, port=8080),
+)
+
+
 @st.composite
 def checks(draw: st.DrawFn) -> Check:
     slow, quick = sorted((draw(MILLISECONDS), draw(MILLISECONDS)), reverse=True)
     counts = st.integers(1, 100)
+    question, deep = draw(st.sampled_from(QUESTIONS)), draw(st.none() | st.sampled_from(DEEP))
+    if not isinstance(question, HalfOpen | Ping | Dns | Command | Hl7Connect):
+        deep = None  # a document has one record of each sort for both looks
+    port = draw(st.none() | PORTS)
     return Check(
-        interval_s=slow, timeout_s=quick, rise=draw(counts), fall=draw(counts), port=draw(st.none() | PORTS)
+        question,
+        interval_s=slow,
+        timeout_s=quick,
+        rise=draw(counts),
+        fall=draw(counts),
+        port=None if isinstance(question, Ping | Fixed) and deep is None else port,
+        deep=deep,
     )
 
 

@@ -54,7 +54,7 @@ def test_administrative_states_and_verdicts_come_back(path: Path) -> None:
     store.keep_health({target: health})
     store.close()
     assert Store(path).admin() == states
-    assert Store(path).health() == {target: health}
+    assert Store(path).health([target]) == {target: health}
 
 
 def test_a_failed_transaction_changes_nothing(path: Path) -> None:
