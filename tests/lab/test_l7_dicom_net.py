@@ -1,17 +1,24 @@
-"""Layer 7, an archive that ties AE titles to addresses: Orthanc's own check, with and without transparent."""
+"""Layer 7, DICOM over a network of hosts: what needs addresses and routes of their own.
+
+Orthanc that ties AE titles to addresses, with and without a transparent source. Large
+studies, which arrive whole; the route of each server is quick, else dcmtk's servers
+wait 40 ms after each image.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from tests.lab.nat_net import CLIENT, LAB, PORT, VIP, NatNet, converge, nat, site, started, up
 from tests.lab.proxy import eventually
@@ -20,16 +27,20 @@ from willis.engines.routes.driver import RoutesEngine
 from willis.lab import data
 from willis.model.service import Application, Forwarding
 
+STORESCU = shutil.which("storescu", path="/usr/bin:/usr/local/bin")
+"""dcmtk's: pynetdicom has one of this name too."""
+
 pytestmark = [
     *LAB,
     pytest.mark.skipif(
-        not all(map(shutil.which, ("Orthanc", "storescu", "haproxy"))),
+        None in (STORESCU, *map(shutil.which, ("Orthanc", "storescp", "haproxy"))),
         reason="Orthanc, dcmtk or haproxy is not installed",
     ),
 ]
 
 _ORTHANC = 4242
 _REST = 8042
+_STORE = 4243
 
 
 class Archive:
@@ -94,6 +105,24 @@ def archive(net: NatNet, tmp_path: Path) -> Iterator[Archive]:
     found.close()
 
 
+def serve(net: NatNet, engines: tuple[Any, Any], port: int, **changes: Any) -> None:
+    """A DICOM service over s1 alone."""
+    plain = nat(forwarding=Forwarding.PROXY, application=Application.DICOM, address="10.78.2.11", port=port)
+    config = site(replace(plain, **changes))
+    for engine in engines:
+        net.node.call(converge, engine, config, up(config))
+
+
+def send(net: NatNet, title: str, files: list[Path]) -> str:
+    """What storescu says; nothing if all was stored."""
+    words = [STORESCU, "--required", "-to", "10", "-aet", title, "-aec", "ORTHANC", VIP, str(PORT)]
+    words += map(str, files)
+    done = net.client.call(
+        lambda: subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    )
+    return "" if done.returncode == 0 else str(done.stderr)
+
+
 @pytest.fixture
 def engines(net: NatNet, tmp_path: Path) -> Iterator[tuple[Any, Any]]:
     haproxy = net.node.call(HaproxyEngine, tmp_path, tmp_path)
@@ -104,24 +133,58 @@ def engines(net: NatNet, tmp_path: Path) -> Iterator[tuple[Any, Any]]:
 def test_the_client_is_known_by_its_address_only_if_the_proxy_is_transparent(
     net: NatNet, archive: Archive, engines: tuple[Any, Any]
 ) -> None:
-    files = list(map(str, data.mr()))
-
-    def send(title: str) -> str:
-        """What storescu says; nothing if all was stored."""
-        words = ["storescu", "-to", "10", "-aet", title, "-aec", "ORTHANC", VIP, str(PORT), *files]
-        done = net.client.call(
-            lambda: subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-        )
-        return "" if done.returncode == 0 else str(done.stderr)
-
+    files = data.mr()
     for transparent in (False, True):
-        plain = nat(forwarding=Forwarding.PROXY, application=Application.DICOM, address="10.78.2.11")
-        pool = tuple(replace(server, port=_ORTHANC) for server in plain.pool)
-        config = site(replace(plain, pool=pool, transparent=transparent))
-        for engine in engines:
-            net.node.call(converge, engine, config, up(config))
-        refused = send("CT1")
+        serve(net, engines, _ORTHANC, transparent=transparent)
+        refused = send(net, "CT1", files)
         assert ("Calling AE Title Not Recognized" in refused) is not transparent
         assert not (transparent and refused)
-        assert "Calling AE Title Not Recognized" in send("MR1"), "the check is real"
+        assert "Calling AE Title Not Recognized" in send(net, "MR1", files), "the check is real"
     assert list(archive.instances().values()) == [CLIENT] * len(files)
+
+
+@pytest.fixture
+def store(net: NatNet, tmp_path: Path) -> Iterator[Path]:
+    """Where a storescp on s1 keeps what it gets; gone afterwards, being large."""
+    where = tmp_path / "store"
+    where.mkdir()
+    argv = ["storescp", "--promiscuous", "--disable-host-lookup"]
+    argv += ["--output-directory", str(where), str(_STORE)]
+    process = net.servers["s1"].start(*argv, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: bool(net.servers["s1"].call(_accepts)))
+        yield where
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(where)
+
+
+def _accepts() -> bool:
+    try:
+        socket.create_connection(("10.78.2.11", _STORE), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+STUDIES: dict[str, Callable[[], list[Path]]] = {
+    "500 CT slices": data.ct,
+    "one tomosynthesis of 493 MB": data.tomosynthesis,
+}
+
+
+@pytest.mark.parametrize("transparent", [False, True], ids=["own address", "transparent"])
+@pytest.mark.parametrize("study", STUDIES)
+def test_large_studies_arrive_whole_in_one_association(
+    net: NatNet, engines: tuple[Any, Any], store: Path, study: str, transparent: bool
+) -> None:
+    sent = STUDIES[study]()
+    serve(net, engines, _STORE, transparent=transparent)
+    assert send(net, "CT1", sent) == ""
+    assert pixels(store.iterdir()) == pixels(sent)
+
+
+def pixels(files: Iterable[Path]) -> dict[str, str]:
+    """The digest of each object's pixels by the object's UID."""
+    return {dcmread(file, stop_before_pixels=True).SOPInstanceUID: data.digest(file) for file in files}
