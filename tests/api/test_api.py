@@ -178,7 +178,9 @@ def test_a_plan_changes_nothing_and_only_the_plan_of_that_name_is_applied(
             "key": "vip/10.60.0.105",
             "action": "create",
             "how": "at run time",
-        } in plan["changes"]
+        } in [{key: value for key, value in change.items() if key != "diff"} for change in plan["changes"]]
+        assert "-    vip: 10.60.0.101" in plan["document"]
+        assert "+    vip: 10.60.0.105" in plan["document"]
         assert (await s.get("/status"))["revision"] == 1
         refusal = await s.post("/apply", 409, document=changed, checksum="another")
         assert "new plan" in refusal["detail"]
@@ -237,6 +239,32 @@ def test_events_name_what_fails_and_what_was_ordered(tell: Callable[[Story], Non
         found = {e["about"]: e for e in (await s.get("/events?last=50"))["events"]}
         assert found["DicomRouting"]["severity"] == "error"
         await s.get("/events?last=-1", 422)
+
+    tell(story)
+
+
+def test_what_is_applied_on_trial_is_confirmed_or_undone(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        changed = DOCUMENT.replace("10.60.0.101", "10.60.0.105")
+        done = await s.post("/apply", document=changed, confirm_s=60, author="ann")
+        assert done["confirm_until"] > time.time() + 50
+        trial = (await s.get("/status"))["trial"]
+        assert (trial["revision"], trial["base"], trial["author"]) == (2, 1, "ann")
+        assert "waits to be confirmed" in (await s.post("/apply", 409, document=DOCUMENT))["detail"]
+        assert (await s.post("/undo", author="bob"))["revision"] == 1
+        assert [(r["state"], r["note"]) for r in (await s.get("/history"))["revisions"]] == [
+            ("former", "undone by bob"),
+            ("running", ""),
+        ]
+        await s.post("/apply", document=changed, confirm_s=60)
+        assert (await s.post("/confirm"))["confirm_until"] is None
+        await s.post("/confirm", 409)
+        assert (await s.post("/undo"))["revision"] == 4
+        assert (await s.post("/revisions/3/restore", reason="again"))["revision"] == 5
+        assert "+    vip: 10.60.0.105" in (await s.get("/revisions/1/diff/5"))["diff"]
+        assert (await s.get("/revisions/3/diff/5"))["diff"] == []
+        await s.post("/revisions/99/restore", 409)
 
     tell(story)
 

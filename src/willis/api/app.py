@@ -12,12 +12,13 @@ from pydantic import IPvAnyAddress
 
 from willis import __version__
 from willis.api import acme, certificates, events, logs
-from willis.api.types import ApplyBody, DocumentBody, OrderBody
+from willis.api.types import ApplyBody, AuthorBody, DocumentBody, OrderBody, WishBody
 from willis.config import Problem, load
-from willis.control.changes import Invalid, Plan, Refused
+from willis.control.changes import Invalid, Plan, Refused, Wish, lines
 from willis.control.controller import Controller
 from willis.control.store import Revision, StoreError
 from willis.model.status import Admin
+from willis.plan.diff import Change
 from willis.plan.terms import Term
 
 Json = dict[str, Any]
@@ -74,10 +75,14 @@ def _reports(app: FastAPI, controller: Controller) -> None:
     @app.get("/api/v1/revisions/{number}")
     async def revision(number: int) -> Json:
         """One revision with its document."""
-        found = controller.store.revision(number)
-        if found is None:
-            raise Refused(f"there is no revision {number}; see 'willis history'")
+        found = _known(controller, number)
         return _revision(found) | {"document": found.document}
+
+    @app.get("/api/v1/revisions/{old}/diff/{new}")
+    async def diff(old: int, new: int) -> Json:
+        """How two documents differ, as ``diff -u`` prints it."""
+        texts = [_known(controller, number).document for number in (old, new)]
+        return {"old": old, "new": new, "diff": list(lines(*texts))}
 
 
 def _documents(app: FastAPI, controller: Controller) -> None:
@@ -95,10 +100,22 @@ def _documents(app: FastAPI, controller: Controller) -> None:
     @app.post("/api/v1/apply")
     async def apply(body: ApplyBody) -> Json:
         """Make a document the running one, whole or not at all."""
-        done = await controller.apply(
-            body.document, author=body.author, reason=body.reason, force=body.force, checksum=body.checksum
-        )
-        return {"revision": done.number, "digest": done.digest}
+        return _applied(await controller.apply(body.document, _wish(body)), controller)
+
+    @app.post("/api/v1/confirm")
+    async def confirm() -> Json:
+        """What runs on trial holds for good."""
+        return _applied(await controller.changes.confirm(), controller)
+
+    @app.post("/api/v1/undo")
+    async def undo(body: AuthorBody) -> Json:
+        """What runs on trial is taken back; else the document before the running one returns."""
+        return _applied(await controller.undo(body.author), controller)
+
+    @app.post("/api/v1/revisions/{number}/restore")
+    async def restore(number: int, body: WishBody) -> Json:
+        """The document of an earlier revision, as a new one."""
+        return _applied(await controller.restore(number, _wish(body)), controller)
 
 
 def _order(app: FastAPI, controller: Controller, state: Admin) -> None:
@@ -124,6 +141,31 @@ async def _sessions(controller: Controller) -> dict[str, int]:
     return {row["name"]: row["sessions"]["active"] for row in rows}
 
 
+def _known(controller: Controller, number: int) -> Revision:
+    found = controller.store.revision(number)
+    if found is None:
+        raise Refused(f"there is no revision {number}; see 'willis history'")
+    return found
+
+
+def _wish(body: WishBody) -> Wish:
+    return Wish(body.author, body.reason, body.force, body.checksum, body.confirm_s)
+
+
+def _applied(revision: Revision, controller: Controller) -> Json:
+    trial = controller.changes.trial()
+    until = None if trial is None else trial.until
+    return {"revision": revision.number, "digest": revision.digest, "confirm_until": until}
+
+
+def _difference(change: Change) -> list[str]:
+    """What a change does to an artefact, in lines; texts as ``diff -u`` prints them."""
+    have, want = change.have, change.want
+    if isinstance(have, str | None) and isinstance(want, str | None):
+        return list(lines(have or "", want or ""))
+    return [f"{sign}{value}" for sign, value in (("-", have), ("+", want)) if value is not None]
+
+
 def _plan(plan: Plan, sessions: dict[str, int]) -> Json:
     return {
         "base": plan.base,
@@ -138,9 +180,11 @@ def _plan(plan: Plan, sessions: dict[str, int]) -> Json:
                 "key": c.key,
                 "action": c.action.value,
                 "how": "reload" if c.reloads else "at run time",
+                "diff": _difference(c),
             }
             for c in plan.changes
         ],
+        "document": list(plan.document),
         "guard": {"ok": plan.guard.ok, "reason": plan.guard.reason},
         "problems": [_problem(p) for p in plan.warnings],
     }

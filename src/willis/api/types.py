@@ -19,13 +19,25 @@ class DocumentBody(_Body):
     document: Document
 
 
-class ApplyBody(DocumentBody):
-    """A document to make the running one."""
+class AuthorBody(_Body):
+    """Who asks."""
 
     author: str = Field("unknown", max_length=100)
+
+
+class WishBody(AuthorBody):
+    """Who wants a change, why, and under which conditions."""
+
     reason: str = Field("", max_length=1000)
     force: bool = Field(False, description="Apply although the guard refuses")
     checksum: str | None = Field(None, max_length=64, description="Apply only the plan of this name")
+    confirm_s: int | None = Field(
+        None, ge=10, le=86_400, description="Seconds to confirm it, or what ran before returns by itself"
+    )
+
+
+class ApplyBody(DocumentBody, WishBody):
+    """A document to make the running one."""
 
 
 class OrderBody(_Body):

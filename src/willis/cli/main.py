@@ -37,6 +37,11 @@ class WhenIdle(StrEnum):
     HALT = "halt"
 
 
+Confirm = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Back by itself unless confirmed in so long, as in 120s (10s to 1d)"),
+]
+
 FindTwin = Callable[[], tuple[str, Path] | None]
 
 File = Annotated[Path, typer.Argument(help="The site document; - for standard input")]
@@ -108,10 +113,18 @@ def print_schema() -> None:
 
 
 @app.command()
-def plan(ctx: typer.Context, file: File, as_json: AsJson = False) -> None:
+def plan(
+    ctx: typer.Context,
+    file: File,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="And every line of the document and of what it makes")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what applying a document would change, and its effect on live sessions."""
     with _asking(ctx) as engine:
-        _print(engine.post("/plan", {"document": _read(file)}), as_json, show.show_plan)
+        answer = engine.post("/plan", {"document": _read(file)})
+        _print(answer, as_json, lambda a: show.show_plan(a, diff))
 
 
 @app.command()
@@ -120,20 +133,56 @@ def apply(
     file: File,
     reason: Annotated[str, typer.Option(help="Why, for the history")] = "",
     checksum: Annotated[str | None, typer.Option(help="Apply only the plan of this name")] = None,
+    confirm: Confirm = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a document the running one, whole or not at all."""
-    body: Json = {
-        "document": _read(file),
-        "author": _author(),
-        "reason": reason,
-        "force": force,
-        "checksum": checksum,
-    }
+    body = _wish(reason, force, confirm) | {"document": _read(file), "checksum": checksum}
     with _asking(ctx) as engine:
-        answer = engine.post("/apply", body)
-        _print(answer, as_json, lambda a: show.out.print(f"applied: revision {a['revision']} is running"))
+        _print(engine.post("/apply", body), as_json, show.show_applied)
+
+
+@app.command()
+def confirm(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Keep what was applied with --confirm."""
+    with _asking(ctx) as engine:
+        _print(engine.post("/confirm", {}), as_json, show.show_applied)
+
+
+@app.command()
+def undo(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Take back what waits to be confirmed, or return to the document before this one."""
+    with _asking(ctx) as engine:
+        _print(engine.post("/undo", {"author": _author()}), as_json, show.show_applied)
+
+
+@app.command()
+def restore(
+    ctx: typer.Context,
+    revision: Annotated[int, typer.Argument(help="A revision of 'willis history'")],
+    reason: Annotated[str, typer.Option(help="Why, for the history")] = "",
+    confirm: Confirm = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the document of an earlier revision the running one, as a new revision."""
+    with _asking(ctx) as engine:
+        answer = engine.post(f"/revisions/{revision}/restore", _wish(reason, force, confirm))
+        _print(answer, as_json, show.show_applied)
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    old: Annotated[int, typer.Argument(help="A revision of 'willis history'")],
+    new: Annotated[int | None, typer.Argument(help="Another one; without it, the running one")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how two documents differ."""
+    with _asking(ctx) as engine:
+        running = new if new is not None else engine.get("/status")["revision"]
+        _print(engine.get(f"/revisions/{old}/diff/{running}"), as_json, show.show_diff)
 
 
 @app.command()
@@ -229,14 +278,19 @@ def history(
             )
 
 
-def _seconds(lasts: str | None) -> int | None:
+def _seconds(given: str | None, option: str = "--for", low: str = "1s", high: str = "30d") -> int | None:
     """How long ``2h`` is. Raises BadParameter."""
-    if lasts is None:
+    if given is None:
         return None
     try:
-        return int(Duration("1s", "30d", whole=True).read(lasts, plain=True))
+        return int(Duration(low, high, whole=True).read(given, plain=True))
     except Unfit as error:
-        raise typer.BadParameter(f"{error.what} {error.remedy}", param_hint="--for") from None
+        raise typer.BadParameter(f"{error.what} {error.remedy}", param_hint=option) from None
+
+
+def _wish(reason: str, force: bool, confirm: str | None) -> Json:
+    confirm_s = _seconds(confirm, "--confirm", "10s", "1d")
+    return {"author": _author(), "reason": reason, "force": force, "confirm_s": confirm_s}
 
 
 def _order(ctx: typer.Context, state: str, where: str, more: Json, as_json: bool) -> None:

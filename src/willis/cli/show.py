@@ -84,6 +84,12 @@ def show_status(status: Json) -> None:
             size(s["bytes"]["in"]),
         )
     out.print(grid)
+    if status["trial"] is not None:
+        trial = status["trial"]
+        out.print(
+            f"[yellow]▲ revision {trial['revision']} by {escape(trial['author'])} waits to be confirmed[/] "
+            f"until {when(trial['until'])}; else revision {trial['base']} returns"
+        )
     revision = status["revision"] if status["revision"] is not None else "none"
     out.print(f"node {escape(status['node'])} · {status['role']} · revision {revision}")
 
@@ -115,8 +121,36 @@ def show_order(answer: Json) -> None:
         out.print(f"[red]■ now without servers:[/] {', '.join(answer['without_servers'])}")
 
 
-def show_plan(plan: Json) -> None:
-    """The impact first, then every change."""
+def show_applied(answer: Json) -> None:
+    """Which revision runs, and until when somebody must confirm it."""
+    out.print(f"revision {answer['revision']} is running")
+    if answer["confirm_until"] is not None:
+        out.print(
+            f"[yellow]▲ only until {when(answer['confirm_until'])}:[/] keep it with 'willis confirm', "
+            "or take it back at once with 'willis undo'"
+        )
+
+
+def show_diff(answer: Json) -> None:
+    """Lines as ``diff -u`` prints them."""
+    if not answer["diff"]:
+        out.print(f"revisions {answer['old']} and {answer['new']} have the same document")
+    _show_lines(answer["diff"])
+
+
+def _show_lines(lines: list[str]) -> None:
+    for line in lines:
+        colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+        out.print(f"[{colour}]{escape(line)}[/]" if colour else escape(line), soft_wrap=True)
+
+
+def show_plan(plan: Json, diff: bool = False) -> None:
+    """The impact first, then every change. ``diff``: and every line."""
+    if diff:
+        _show_lines(plan["document"])
+        for c in plan["changes"]:
+            out.print(f"[bold]{c['engine']} {escape(c['key'])}[/]")
+            _show_lines(c["diff"])
     touched = [i for i in plan["impact"] if i["effect"] != "none"]
     if not plan["changes"] and not touched:
         out.print("Nothing would change.")

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from difflib import unified_diff
 
 from willis.config import Problem, load
 from willis.control.loop import Loop
-from willis.control.store import Revision, Store, digest
+from willis.control.store import NOT_CONFIRMED, Revision, Store, StoreError, Trial, digest
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.plan.diff import Change
 from willis.plan.guard import Guard, guard
 from willis.plan.impact import Impact, impact
+
+log = logging.getLogger("willis.changes")
+
+_TICK_S = 0.5
 
 
 class Refused(Exception):
@@ -43,15 +50,41 @@ class Plan:
     changes: tuple[Change, ...]
     guard: Guard
     warnings: tuple[Problem, ...]
+    document: tuple[str, ...] = ()
+    """How the document differs from the running one, in lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who wants a change, why, and under which conditions."""
+
+    author: str
+    reason: str = ""
+    force: bool = False
+    """Although the guard refuses."""
+    checksum: str | None = None
+    """Only the plan of this name."""
+    confirm_s: int | None = None
+    """Unless confirmed within so many seconds, what ran before returns by itself."""
 
 
 class Changes:
     """Plans and applies documents, one at a time."""
 
-    def __init__(self, store: Store, loop: Loop) -> None:
+    def __init__(self, store: Store, loop: Loop, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._loop = loop
+        self._clock = clock
         self._busy = asyncio.Lock()
+        self._timer: asyncio.Task[None] | None = None
+
+    def start(self, adopted: Callable[[], None]) -> None:
+        """Watch what waits to be confirmed. ``adopted``: called when a document returned by itself."""
+        self._timer = asyncio.get_running_loop().create_task(self._watch(adopted))
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def plan(self, document: str) -> Plan:
         """What ``document`` would change. Raises Invalid, or Refused if an engine would not take it."""
@@ -75,35 +108,116 @@ class Changes:
             changes=tuple(changes),
             guard=guard(self._loop.config, config),
             warnings=loaded.problems,
+            document=tuple(lines("" if running is None else running.document, document)),
         )
 
-    async def apply(
-        self, document: str, *, author: str, reason: str, force: bool = False, checksum: str | None = None
-    ) -> Revision:
-        """Make ``document`` the running revision, or change nothing and raise Refused.
-
-        With ``checksum`` only the plan of that name is applied.
-        """
+    async def apply(self, document: str, wish: Wish) -> Revision:
+        """Make ``document`` the running revision, or change nothing and raise Refused."""
         async with self._busy:
-            plan = await self.plan(document)
-            running = self._store.running()
-            if checksum is not None and checksum != plan.checksum:
-                raise Refused("something changed since that plan was made; look at a new plan and apply that")
-            if not plan.guard.ok and not force:
-                raise Refused(f"the guard refuses this plan: it {plan.guard.reason}")
-            if running is not None and running.digest == digest(document):
-                return running
-            return await self._take(document, plan, author, reason)
+            return await self._apply(document, wish)
 
-    async def _take(self, document: str, plan: Plan, author: str, reason: str) -> Revision:
-        candidate = self._store.propose(document, time.time(), author, reason)
+    async def confirm(self) -> Revision:
+        """What runs on trial holds for good. Raises Refused if nothing waits."""
+        async with self._busy:
+            running = self._store.running()
+            if self._store.trial() is None or running is None:
+                raise Refused("nothing waits to be confirmed; see 'willis history'")
+            self._store.confirm()
+            return running
+
+    async def undo(self, author: str) -> Revision:
+        """Take back what runs on trial, else return to the document before this one. Raises Refused."""
+        async with self._busy:
+            trial = self._store.trial()
+            if trial is not None:
+                return await self._take_back(trial, f"undone by {author}")
+            running = self._store.running()
+            former = None if running is None else self._store.before(running.number)
+            if running is None or former is None:
+                raise Refused("there is no revision before this one; see 'willis history'")
+            return await self._apply(former.document, Wish(author, f"undo of revision {running.number}"))
+
+    async def restore(self, number: int, wish: Wish) -> Revision:
+        """The document of an earlier revision, as a new one. Raises Refused."""
+        async with self._busy:
+            found = self._store.revision(number)
+            if found is None:
+                raise Refused(f"there is no revision {number}; see 'willis history'")
+            reason = wish.reason or f"restore of revision {number}"
+            return await self._apply(found.document, replace(wish, reason=reason))
+
+    def trial(self) -> Trial | None:
+        """What waits for somebody to confirm it."""
+        return self._store.trial()
+
+    async def _apply(self, document: str, wish: Wish) -> Revision:
+        trial = self._store.trial()
+        if trial is not None:
+            raise Refused(
+                f"revision {trial.revision} by {trial.author} waits to be confirmed; "
+                "'willis confirm' or 'willis undo' first"
+            )
+        plan = await self.plan(document)
+        running = self._store.running()
+        if wish.checksum is not None and wish.checksum != plan.checksum:
+            raise Refused("something changed since that plan was made; look at a new plan and apply that")
+        if not plan.guard.ok and not wish.force:
+            raise Refused(f"the guard refuses this plan: it {plan.guard.reason}")
+        if running is not None and running.digest == digest(document):
+            return running
+        if wish.confirm_s is not None and running is None:
+            raise Refused("this is the first document: there is nothing that could return; apply it for good")
+        return await self._take(document, plan, wish, running)
+
+    async def _take(self, document: str, plan: Plan, wish: Wish, running: Revision | None) -> Revision:
+        candidate = self._store.propose(document, self._clock(), wish.author, wish.reason)
         try:
             await self._loop.adopt(plan.config)
         except EngineError as error:
             self._store.refuse(candidate.number, str(error))
             raise Refused(f"not applied, the last good revision stays: {error}") from error
-        self._store.promote(candidate.number)
+        trial = None
+        if wish.confirm_s is not None and running is not None:
+            trial = Trial(candidate.number, running.number, wish.author, self._clock() + wish.confirm_s)
+        self._store.promote(candidate.number, trial)
         return candidate
+
+    async def _take_back(self, trial: Trial, note: str) -> Revision:
+        """Old or new, whole: if we die between the two, the next start takes the trial back itself."""
+        base = self._store.revision(trial.base)
+        config = None if base is None else load(base.document).config
+        if base is None or config is None:
+            raise Refused(f"revision {trial.base} does not load any more; correct and apply a document")
+        try:
+            await self._loop.adopt(config)
+        except EngineError as error:
+            raise Refused(f"revision {trial.base} cannot return yet: {error}") from error
+        self._store.revert(trial, note)
+        return base
+
+    async def _watch(self, adopted: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            try:
+                if await self._over():
+                    adopted()
+            except (Refused, StoreError) as error:
+                log.error("%s; it is tried again", error)  # noqa: TRY400 - the text says all
+
+    async def _over(self) -> bool:
+        """Whether a trial was over and has been taken back. Raises Refused, StoreError."""
+        async with self._busy:
+            trial = self._store.trial()
+            if trial is None or self._clock() < trial.until:
+                return False
+            await self._take_back(trial, NOT_CONFIRMED)
+            log.warning("revision %d: %s; revision %d runs again", trial.revision, NOT_CONFIRMED, trial.base)
+            return True
+
+
+def lines(old: str, new: str) -> Iterator[str]:
+    """The difference of two texts, as ``diff -u`` prints it."""
+    return unified_diff(old.splitlines(), new.splitlines(), "before", "after", lineterm="")
 
 
 def _checksum(running: Revision | None, document: str) -> str:

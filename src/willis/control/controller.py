@@ -6,14 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Protocol
 
 from willis.certificates.store import CertificateStore
 from willis.config import load
 from willis.control.alerts import Alerter
 from willis.control.certificates import Certificates
-from willis.control.changes import Changes, Refused
+from willis.control.changes import Changes, Refused, Wish
 from willis.control.events import Events
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
@@ -61,7 +61,7 @@ class Controller:
     ) -> None:
         self.node = node
         self.store = store
-        store.settle()
+        store.settle(time.time())
         config = _running_config(store)
         status = Status(health=store.health(targets(config)), admin=store.admin())
         self._tracks = {t: Track(health=h) for t, h in status.health.items()}
@@ -79,6 +79,7 @@ class Controller:
     def start(self) -> None:
         """Begin to converge and to check. Raises EngineError."""
         self.loop.start()
+        self.changes.start(self._follow_document)
         self.logbook.start()
         self.orders.start()
         self.events.start()
@@ -89,6 +90,7 @@ class Controller:
     async def close(self) -> None:
         """Stop looking and acting; traffic goes on."""
         self._eyes.close()
+        self.changes.close()
         self.logbook.close()
         self.orders.close()
         self.events.close()
@@ -98,18 +100,28 @@ class Controller:
         self._keep_health()
         self.store.close()
 
-    async def apply(
-        self, document: str, *, author: str, reason: str, force: bool, checksum: str | None
-    ) -> Revision:
+    async def apply(self, document: str, wish: Wish) -> Revision:
         """Make ``document`` the running revision. Raises Refused."""
-        revision = await self.changes.apply(
-            document, author=author, reason=reason, force=force, checksum=checksum
-        )
+        return self._adopted(await self.changes.apply(document, wish))
+
+    async def undo(self, author: str) -> Revision:
+        """What ran before returns. Raises Refused."""
+        return self._adopted(await self.changes.undo(author))
+
+    async def restore(self, number: int, wish: Wish) -> Revision:
+        """The document of an earlier revision, as a new one. Raises Refused."""
+        return self._adopted(await self.changes.restore(number, wish))
+
+    def _adopted(self, revision: Revision) -> Revision:
+        self._follow_document()
+        return revision
+
+    def _follow_document(self) -> None:
+        """All that hangs on the document in force."""
         self.orders.forget_strangers()
         self._follow()
         if self.renewal is not None:
             self.renewal.wake()
-        return revision
 
     async def status(self, only: str | None = None) -> dict[str, object]:
         """``status --json``. Raises Refused for an unknown service."""
@@ -120,9 +132,10 @@ class Controller:
         for keeper in self.loop.keepers:
             for place, counted in keeper.traffic.items():
                 traffic[place] = traffic.get(place, Traffic()) + counted
-        running = self.store.running()
+        running, trial = self.store.running(), self.changes.trial()
         return {
             "revision": running.number if running else None,
+            "trial": None if trial is None else asdict(trial),
             "node": self.node,
             "role": "active",
             "site": config.site,

@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS revision (
     author TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX IF NOT EXISTS one_running ON revision (state) WHERE state = 'running';
+CREATE TABLE IF NOT EXISTS trial (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    revision INTEGER NOT NULL, base INTEGER NOT NULL, author TEXT NOT NULL, until REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS admin (
     host TEXT NOT NULL, service TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (host, service)
 );
@@ -50,6 +54,8 @@ CREATE TABLE IF NOT EXISTS health (
 _EVENT = "number, severity, about, what, since, ended, times"
 _EVENTS = 10_000
 """How many are kept."""
+
+NOT_CONFIRMED = "nobody confirmed it in time"
 
 
 class StoreError(Exception):
@@ -79,6 +85,18 @@ class Revision:
     state: Standing
     note: str
     """Why it was refused; empty else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The running revision holds only until somebody confirms it."""
+
+    revision: int
+    base: int
+    """What returns otherwise."""
+    author: str
+    until: float
+    """Seconds since the epoch."""
 
 
 def digest(document: str) -> str:
@@ -125,19 +143,50 @@ class Store:
             raise StoreError(f"{self._path} lost a revision just written; check the disk")
         return found
 
-    def promote(self, number: int) -> None:
-        """Make the candidate the running revision, whole or not at all."""
+    def promote(self, number: int, trial: Trial | None = None) -> None:
+        """Make the candidate the running revision, on trial or for good, whole or not at all."""
         self._transaction(
             ("UPDATE revision SET state = 'former' WHERE state = 'running'", ()),
             ("UPDATE revision SET state = 'running' WHERE number = ?", (number,)),
+            *(
+                ("INSERT INTO trial VALUES (1, ?, ?, ?, ?)", (t.revision, t.base, t.author, t.until))
+                for t in ([] if trial is None else [trial])
+            ),
         )
+
+    def trial(self) -> Trial | None:
+        """What waits for somebody to confirm it."""
+        row = self._execute("SELECT revision, base, author, until FROM trial").fetchone()
+        return None if row is None else Trial(*row)
+
+    def confirm(self) -> None:
+        """The running revision holds for good."""
+        self._execute("DELETE FROM trial")
+
+    def revert(self, trial: Trial, note: str) -> None:
+        """Make the base of a trial the running revision again, and keep why."""
+        self._transaction(
+            ("UPDATE revision SET state = 'former', note = ? WHERE state = 'running'", (note,)),
+            ("UPDATE revision SET state = 'running' WHERE number = ?", (trial.base,)),
+            ("DELETE FROM trial", ()),
+        )
+
+    def before(self, number: int) -> Revision | None:
+        """The revision that was in force before ``number`` and was not taken back."""
+        found = self._select(
+            "WHERE number < ? AND state = 'former' AND note = '' ORDER BY number DESC LIMIT 1", number
+        )
+        return found[0] if found else None
 
     def refuse(self, number: int, note: str) -> None:
         """Keep why a candidate was not taken."""
         self._execute("UPDATE revision SET state = 'refused', note = ? WHERE number = ?", (note, number))
 
-    def settle(self) -> None:
-        """At start: candidates that a crash left behind are not in force."""
+    def settle(self, now: float) -> None:
+        """At start: candidates that a crash left behind are not in force, nor is a trial that is over."""
+        trial = self.trial()
+        if trial is not None and now >= trial.until:
+            self.revert(trial, NOT_CONFIRMED)
         self._execute(
             "UPDATE revision SET state = 'refused', note = 'the engine stopped while this was applied' "
             "WHERE state = 'candidate'"

@@ -37,7 +37,7 @@ def test_a_candidate_that_a_crash_left_behind_is_not_in_force(path: Path) -> Non
     store.promote(store.propose("one", 1.0, "ann", "").number)
     store.propose("two", 2.0, "ann", "")
     reopened = Store(path)
-    reopened.settle()
+    reopened.settle(0.0)
     running = reopened.running()
     assert running is not None
     assert running.document == "one"
