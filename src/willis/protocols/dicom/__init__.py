@@ -1,0 +1,1 @@
+"""DICOM on the wire: the upper layer (``pdu``), commands (``dimse``) and small data sets (``dataset``)."""
