@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -119,3 +120,28 @@ def test_kill_9_while_both_layers_change_fails_no_request(canon: Drill) -> None:
     done, failed = map(int, output.split()[-2:])
     assert failed == 0, output
     assert done > 100
+
+
+def test_a_change_that_cuts_everybody_off_undoes_itself_though_the_engine_is_killed(canon: Drill) -> None:
+    before = canon.document(), _held(canon)
+    cut = before[0].replace("10.60.0.114", "10.60.0.199").replace("10.60.0.101", "10.60.0.198")
+    canon.apply(cut, "--confirm", "12s")
+    assert "exit" in canon.run("client1", "sh", "-c", "curl -sS -m 2 http://10.60.0.114:8237/ || echo exit")
+    canon.lab("kill", "lb1", "engine")
+    canon.lab("restore", "lb1", "engine")
+    wait_until(lambda: canon.status()["trial"] is None, "the trial is over")
+    wait_until(lambda: all(e["ok"] for e in canon.status()["engines"]), "every engine converged")
+    assert "VitreaRead" in canon.run("client1", "curl", "-sSf", "http://10.60.0.114:8237/")
+    assert canon.document() == before[0]
+    assert _held(canon) == before[1]
+    history = json.loads(canon.willis("history", "--json"))["revisions"]
+    assert history[0]["note"] == "nobody confirmed it in time"
+
+
+def _held(drill: Drill) -> dict[str, str]:
+    """What a document makes on the node: files byte for byte, addresses and rules in any order."""
+    state = drill.base / drill.name / "lb1/state"
+    asked = ("ip -br address show", "ip rule", "nft list ruleset", "sysctl -a --pattern rp_filter")
+    return {"haproxy.cfg": (state / "haproxy.cfg").read_text()} | {
+        words: "\n".join(sorted(drill.run("lb1", *words.split()).split())) for words in asked
+    }
