@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -20,8 +21,9 @@ from tests.pki import Issued, Root, pem
 from willis.certificates.store import CertificateError, CertificateStore
 from willis.engines.port import EngineError
 from willis.model.config import Config
+from willis.model.persistence import SourcePersistence, TlsSessionPersistence
 from willis.model.proxy import ClientCertificates, ServerTls, Tls, TlsPolicy
-from willis.model.service import Application, Forwarding, RealServer, VirtualService
+from willis.model.service import Application, Forwarding, RealServer, Scheduler, VirtualService
 
 pytestmark = pytest.mark.lab
 
@@ -279,3 +281,81 @@ def _echo(tmp_path: Path, issued: Issued, *, retry: bool = False) -> bool:
         if subprocess.run(argv, capture_output=True, timeout=30, check=False).returncode == 0:
             return True
     return False
+
+
+class _Passed:
+    """A server at vnaN that ends TLS itself and says its name. Without tickets it gives session ids."""
+
+    def __init__(self, number: int, place: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.options |= ssl.OP_NO_TICKET
+        self._context.load_cert_chain(place)
+        self._name = f"vna{number}".encode()
+        self._listener = socket.create_server((str(address(number)), PORT))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                wire = self._listener.accept()[0]
+            except OSError:
+                return
+            with contextlib.suppress(OSError), self._context.wrap_socket(wire, server_side=True) as tls:
+                tls.sendall(self._name)
+                tls.recv(1)
+                tls.unwrap()  # a session that was cut off is not resumed
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def passed(tmp_path: Path) -> Iterator[None]:
+    place = tmp_path / "server.pem"
+    place.write_bytes(ROOT.issue("vna.example").pem_with_key)
+    made = [_Passed(number, place) for number in (1, 2, 3)]
+    yield
+    for one in made:
+        one.close()
+
+
+def resumed(version: ssl.TLSVersion, times: int) -> list[tuple[str, bool]]:
+    """(server, whether it resumed the session) of a client that goes on with its last session."""
+    context = client(minimum_version=version, maximum_version=version)
+    session, seen = None, []
+    for _ in range(times):
+        raw = socket.create_connection((VIP, PORT), timeout=30)
+        with context.wrap_socket(raw, server_hostname="vna.example", session=session) as tls:
+            server = tls.recv(10).decode()
+            seen.append((server, bool(tls.session_reused)))
+            session = tls.session
+            tls.sendall(b".")
+            tls.unwrap()
+    return seen
+
+
+def passing(**changes: object) -> Config:
+    return local_site(
+        service(
+            application=Application.GENERIC,
+            scheduler=Scheduler.WRR,
+            persistence=TlsSessionPersistence(**changes),
+        )
+    )
+
+
+def test_a_client_that_resumes_its_session_keeps_its_server(proxy: Proxy, passed: None) -> None:
+    proxy.apply(passing())
+    (home, first), *others = resumed(ssl.TLSVersion.TLSv1_2, 6)
+    assert (first, others) == (False, [(home, True)] * 5)
+    away, _ = resumed(ssl.TLSVersion.TLSv1_2, 1)[0]
+    assert away != home, "a new session may go anywhere"
+
+
+def test_in_tls_1_3_only_what_stands_in_keeps_a_client(proxy: Proxy, passed: None) -> None:
+    proxy.apply(passing())
+    assert {server for server, _ in resumed(ssl.TLSVersion.TLSv1_3, 6)} == {"vna1", "vna2", "vna3"}
+    proxy.apply(passing(otherwise=SourcePersistence()))
+    (home, first), *others = resumed(ssl.TLSVersion.TLSv1_3, 6)
+    assert (first, others) == (False, [(home, True)] * 5)

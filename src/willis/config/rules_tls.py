@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from willis.config.places import at
 from willis.config.problem import Fault, Severity
+from willis.model.persistence import TlsSessionPersistence
 from willis.model.service import VirtualService
 
 
@@ -37,8 +38,21 @@ def titles_need_client_certificates(service: VirtualService) -> Iterator[Fault]:
         yield Fault(at(service, "dicom", "certificates"), what, remedy, rests_on=needs)
 
 
+def new_tls_sessions_say_nothing(service: VirtualService) -> Iterator[Fault]:
+    """Warning: persistence by `tls-session` without `otherwise`, which clients with TLS 1.3 need."""
+    kept = service.persistence
+    if isinstance(kept, TlsSessionPersistence) and kept.otherwise is None:
+        what = (
+            "In TLS 1.3, and with session tickets, nothing that can be seen on the way tells that a client "
+            "comes back: it meets another server each time."
+        )
+        remedy = "Add otherwise: {timeout: 30m}, which keeps such clients by their address."
+        yield Fault(at(service, "persistence", "otherwise"), what, remedy, Severity.WARNING)
+
+
 TLS_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     verified_servers_have_a_name,
     unverified_servers_are_told,
     titles_need_client_certificates,
+    new_tls_sessions_say_nothing,
 )

@@ -8,6 +8,7 @@ import pytest
 
 from tests.builders import web
 from willis.config.rules_tls import TLS_RULES
+from willis.model.persistence import SourcePersistence, TlsSessionPersistence
 from willis.model.proxy import ClientCertificates, Dicom, ServerTls, TitleCertificate, Tls
 
 BOUND = Dicom(certificates=(TitleCertificate("CT1", "ct1.example"),))
@@ -21,6 +22,11 @@ CASES = {
         ["dicom.certificates"],
     ),
     "titles with clients": ({"dicom": BOUND, "tls": Tls(("a",), clients=ClientCertificates("a"))}, []),
+    "tls sessions alone": ({"persistence": TlsSessionPersistence()}, ["persistence.otherwise"]),
+    "tls sessions and addresses": (
+        {"persistence": TlsSessionPersistence(otherwise=SourcePersistence())},
+        [],
+    ),
 }
 
 

@@ -183,3 +183,5 @@ class Phrase(Enum):
     SESSION_ID = "payload_lv(43,1)"
     IF_CLIENT_HELLO = "if { req.ssl_hello_type 1 }"
     IF_SERVER_HELLO = "if { res.ssl_hello_type 2 }"
+    # Its extension supported_versions says 1.3 (RFC 8446, 4.2.1).
+    NO_TLS_13 = "!{ res.payload(0,0),hex -m sub 002B00020304 }"

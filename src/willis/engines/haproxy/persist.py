@@ -27,7 +27,7 @@ from willis.model.service import VirtualService
 _LONGEST_S = 30 * 86_400
 _ASIDE = "source"
 _HELLO_S = 10
-"""How long a client may take to say its first TLS record."""
+"""How long each side may take to say its first TLS record."""
 
 
 def keeps_cookie(service: VirtualService) -> bool:
@@ -129,11 +129,18 @@ def _cookie(writer: Writer, service: VirtualService, kept: CookiePersistence) ->
 
 
 def _tls_session(writer: Writer, kept: TlsSessionPersistence) -> None:
-    """The id that a server gives and a client resumes with (RFC 5246, 7.4.1); TLS 1.3 has no such thing."""
+    """The id that a server gives and a client resumes with (RFC 5246, 7.4.1.3).
+
+    In TLS 1.3 the client makes it up anew each time and the server only repeats it (RFC 8446, 4.1.3).
+    """
     _table(writer, write.keywords("binary len 32"), kept.timeout_s)
     hello, answer = write.phrase(Phrase.IF_CLIENT_HELLO), write.phrase(Phrase.IF_SERVER_HELLO)
     writer.line("tcp-request inspect-delay", write.seconds(_HELLO_S))
     writer.line("tcp-request content accept", hello)
+    # Without a delay HAProxy looks once, before the answer is there.
+    writer.line("tcp-response inspect-delay", write.seconds(_HELLO_S))
     writer.line("tcp-response content accept", answer)
     writer.line("stick match", write.phrase(Phrase.SESSION_ID), hello)
-    writer.line("stick store-response", write.phrase(Phrase.SESSION_ID), answer)
+    writer.line(
+        "stick store-response", write.phrase(Phrase.SESSION_ID), answer, write.phrase(Phrase.NO_TLS_13)
+    )
