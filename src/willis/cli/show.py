@@ -102,7 +102,7 @@ def show_service(status: Json) -> None:
         grid.add_row(
             escape(server["host"]),
             f"{server['address']}:{server['port']}",
-            str(server["weight"]),
+            _weight(server),
             _admin(server),
             server["verdict"],
             str(server["sessions"]["active"]),
@@ -209,6 +209,12 @@ def _mode(service: Json) -> str:
     )
 
 
+def _weight(server: Json) -> str:
+    """The document's weight, and what it is now where that is less."""
+    full, now = server["weight"], server["weight_now"]
+    return str(full) if now == full else f"{now} of {full}"
+
+
 def _admin(server: Json) -> str:
     """The administrative state, and what becomes of it by itself."""
     words = [server["admin"]]
@@ -228,9 +234,11 @@ def _closed(server: Json) -> str:
 def _servers(service: Json) -> str:
     """How many servers take connections, and by name those that do not."""
     servers = service["servers"]
-    closed = [s for s in servers if s["standing"] != "open"]
+    closed = [s for s in servers if s["standing"] != "open" or s["by_floor"]]
     words = [f"{len(servers) - len(closed)}/{len(servers)}", *map(_closed, closed)]
     fallback = service["fallback"]
+    if any(s["by_floor"] for s in servers):
+        words.append("[red]■ kept by the floor[/]")
     if fallback and fallback["in_use"]:
         words.append(f"[yellow]→ fallback {escape(fallback['host'])}[/]")
     return " ".join(words)

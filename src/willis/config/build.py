@@ -109,6 +109,8 @@ class _Service:
             scheduler=fields.get("scheduler") or defaults.get("scheduler") or Scheduler.WLC,
             persistence=self._persistence(),
             fallback=self._fallback(),
+            floor=fields.get("floor", 0),
+            slow_start_s=fields.get("slow-start", 0),
             source=fields.get("source"),
             one_packet=fields.get("one-packet", False),
             timeouts=self._timeouts(),

@@ -173,6 +173,18 @@ SERVICE = Record(
         ),
         Key("http", HTTP, "Layer 7: what HTTP services may ask for.", default="the defaults of its keys"),
         Key("dicom", DICOM, "Layer 7: what DICOM services may ask for.", default="the defaults of its keys"),
+        Key(
+            "floor",
+            Integer(0, 64),
+            "With fewer servers than this left by their checks, all that are meant to be online serve.",
+            default="`0`: checks may empty the pool",
+        ),
+        Key(
+            "slow-start",
+            Duration("1s", "1h", whole=True),
+            "Time over which a server that came back gets its whole weight.",
+            default="at once",
+        ),
         Key("persistence", PERSISTENCE, "What keeps a client on its real server.", default="none"),
         Key(
             "check",

@@ -191,6 +191,14 @@ def check_ends_before_the_next(service: VirtualService) -> Iterator[Fault]:
         yield Fault(at(service, "check"), what, remedy, Severity.WARNING, rests_on=(("defaults", "check"),))
 
 
+def floor_is_within_the_pool(service: VirtualService) -> Iterator[Fault]:
+    """A `floor` is no higher than the number of real servers."""
+    if service.floor > len(service.pool):
+        what = f"The floor of {service.floor} is above the {len(service.pool)} real servers of the pool."
+        remedy = f"Use 1 to {len(service.pool)}; all would always serve otherwise, whatever checks say."
+        yield Fault(at(service, "floor"), what, remedy, rests_on=(at(service, "pool"),))
+
+
 SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     forwarding_is_carried,
     ports_are_named,
@@ -209,6 +217,7 @@ SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     host_is_in_a_pool_once,
     fallback_stands_apart,
     some_weight_is_left,
+    floor_is_within_the_pool,
     check_ends_before_the_next,
     *CHECK_RULES,
 )

@@ -128,6 +128,10 @@ class _Writer:
         yield f"forwarding: {service.forwarding}"
         if service.source is not None:
             yield f"source: {_token(service.source)}"
+        if service.floor:
+            yield f"floor: {service.floor}"
+        if service.slow_start_s:
+            yield f"slow-start: {service.slow_start_s}s"
         if service.one_packet:
             yield "one-packet: true"
         if service.timeouts != Timeouts():

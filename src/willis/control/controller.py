@@ -20,6 +20,7 @@ from willis.control.loop import Loop
 from willis.control.orders import Orders
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
+from willis.control.shares import Shares
 from willis.control.store import Revision, Store, StoreError
 from willis.engines.port import Client, Engine, Ties, Traffic
 from willis.health.schedule import Schedule
@@ -71,6 +72,7 @@ class Controller:
         self.changes = Changes(store, self.loop)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store)
+        self._shares = Shares(self.loop)
         self.events = Events(self.loop, store, Alerter(node, certificates.authority_path))
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
@@ -83,6 +85,7 @@ class Controller:
         self.logbook.start()
         self.orders.start()
         self.events.start()
+        self._shares.start()
         if self.renewal is not None:
             self.renewal.start(self.loop)
         self._follow()
@@ -94,6 +97,7 @@ class Controller:
         self.logbook.close()
         self.orders.close()
         self.events.close()
+        self._shares.close()
         if self.renewal is not None:
             await self.renewal.close()
         await self.loop.close()
@@ -225,6 +229,7 @@ class Controller:
         before = self._tracks.get(looked_at, Track())
         after = advance(before, result, check, time.time())
         self._tracks[looked_at] = after
+        self._shares.saw(looked_at, before, after)
         if after.health == before.health:
             return
         log.debug("%s is %s: %s", looked_at, after.health.verdict, after.health.reason)

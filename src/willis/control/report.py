@@ -13,6 +13,7 @@ from willis.plan.terms import Term
 _ADVICE = {
     Verdict.UP: "Nothing to do.",
     Verdict.BUSY: "The server answers but asks for fewer connections; look at its load.",
+    Verdict.FAILING: "The server answers that it cannot do its work; look at its disk, its database and log.",
     Verdict.HUNG: "The port is open but the application does not answer; restart the application.",
     Verdict.DEAD: "Look whether the application runs and listens on this address and port, and whether a "
     "firewall lies between.",
@@ -57,7 +58,10 @@ def sentence(service: VirtualService, member: Member) -> str:
     if member.admin.value != "online":
         return f"{who} is in {member.admin} by an administrator; its check says {member.health.verdict}."
     verdict = member.health.verdict
-    return f"{who} is {verdict}: {member.health.reason}."
+    though = (
+        f" It serves all the same: the floor of {service.name} is {service.floor}." if member.by_floor else ""
+    )
+    return f"{who} is {verdict}: {member.health.reason}.{though}"
 
 
 def advice(member: Member) -> str:
@@ -85,6 +89,8 @@ def _server_row(service: VirtualService, member: Member, traffic: Traffic, term:
         "halt_when_idle": term.halt_when_idle,
         "verdict": member.health.verdict.value,
         "standing": member.standing.value,
+        "by_floor": member.by_floor,
+        "weight_now": member.weight,
         "reason": member.health.reason,
         "sessions": {"active": traffic.active, "total": traffic.total},
     }

@@ -125,6 +125,10 @@ class VirtualService:
     persistence: Persistence | None = None
     fallback: RealServer | None = None
     """Serves when no server of the pool can. It is not checked."""
+    floor: int = 0
+    """With fewer servers than this left by their checks, all that are meant to be online serve; 0 to 64."""
+    slow_start_s: int = 0
+    """Seconds over which a server that came back gets its whole weight; 0: at once."""
     source: Address | None = None
     """SNAT: the node's address that real servers see; None: the one that faces them."""
     one_packet: bool = False

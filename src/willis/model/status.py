@@ -14,10 +14,15 @@ from willis.model.check import Target
 
 
 class Verdict(StrEnum):
-    """What the checks say of a real server."""
+    """What the checks say of a real server.
+
+    ``failing``: it answers that it cannot do its work; ``misconfigured``: that it will not
+    do what the check asks.
+    """
 
     UP = "up"
     BUSY = "busy"
+    FAILING = "failing"
     HUNG = "hung"
     DEAD = "dead"
     MISCONFIGURED = "misconfigured"
@@ -62,3 +67,5 @@ class Status:
 
     health: Mapping[Target, Health] = field(default_factory=lambda: MappingProxyType({}))
     admin: Mapping[Place, Admin] = field(default_factory=lambda: MappingProxyType({}))
+    shares: Mapping[Place, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Of their weight that servers get now, above 0 to 1; who is not there gets all of it."""

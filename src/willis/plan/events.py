@@ -21,7 +21,7 @@ HOLDS_S = {Severity.ERROR: 0.0, Severity.WARNING: 2.0, Severity.INFO: 0.0}
 CALM_S = 10.0
 """How long it must be gone before the event has ended."""
 
-_BAD = (Verdict.DEAD, Verdict.HUNG, Verdict.MISCONFIGURED)
+_BAD = (Verdict.DEAD, Verdict.HUNG, Verdict.FAILING, Verdict.MISCONFIGURED)
 
 Key = tuple[str, str]
 """What kind of condition, and what it is about."""
@@ -101,6 +101,12 @@ def _conditions(
 
 
 def _of_service(service: VirtualService, pool: tuple[Member, ...]) -> Iterator[tuple[Key, Condition]]:
+    kept = sum(member.by_floor for member in pool)
+    if kept:
+        what = (
+            f"checks leave too few servers, so {kept} that fail them serve too: the floor is {service.floor}"
+        )
+        yield ("floor", service.name), Condition(Severity.ERROR, service.name, what)
     if state(pool) is not State.DOWN or any(m.health.verdict is Verdict.UNKNOWN for m in pool):
         return
     if service.fallback is not None and uses_fallback(service, pool):

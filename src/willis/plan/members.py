@@ -38,12 +38,22 @@ class Member:
     standing: Standing
     admin: Admin
     health: Health
+    share: float = 1.0
+    """Of its weight, while it starts slowly or is busy."""
+    by_floor: bool = False
+    """Its check says no; it serves since too few others are left."""
+
+    @property
+    def weight(self) -> int:
+        """By which new connections are shared out now; only a document's 0 gives 0."""
+        return self.server.weight and max(1, round(self.server.weight * self.share))
 
     @property
     def takes_new(self) -> bool:
         return self.standing is Standing.OPEN and self.server.weight > 0
 
 
+_BUSY_SHARE = 0.5
 _SEVERITY = {Admin.ONLINE: 0, Admin.DRAIN: 1, Admin.HALT: 2}
 _OPEN = (Verdict.UP, Verdict.BUSY)
 _DOWN = (Verdict.DEAD, Verdict.HUNG)
@@ -96,8 +106,20 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
     for server in service.pool:
         admin = admin_of(status, service.name, server.host)
         health = status.health.get(target(service, server), Health())
-        found.append(Member(server, _standing(admin, health.verdict), admin, health))
+        share = status.shares.get(Place(server.host, service.name), 1.0)
+        if health.verdict is Verdict.BUSY:
+            share *= _BUSY_SHARE
+        found.append(Member(server, _standing(admin, health.verdict), admin, health, share))
+    if sum(member.takes_new for member in found) < service.floor:
+        found = [_kept(member) for member in found]
     return tuple(found)
+
+
+def _kept(member: Member) -> Member:
+    """Checks alone do not empty a pool that has a floor."""
+    if member.admin is not Admin.ONLINE or member.standing is Standing.OPEN:
+        return member
+    return replace(member, standing=Standing.OPEN, by_floor=True)
 
 
 def uses_fallback(service: VirtualService, pool: tuple[Member, ...]) -> bool:
@@ -110,7 +132,8 @@ def state(pool: tuple[Member, ...]) -> State:
     able = sum(m.takes_new for m in pool)
     if able == 0:
         return State.DOWN
-    return State.UP if able == len(pool) else State.DEGRADED
+    whole = able == len(pool) and not any(m.by_floor for m in pool)
+    return State.UP if whole else State.DEGRADED
 
 
 def _standing(admin: Admin, verdict: Verdict) -> Standing:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from willis.model.check import Check, CheckKind
 from willis.model.status import Health, Verdict
 
-_GOOD = (Verdict.UP, Verdict.BUSY)
+GOOD = (Verdict.UP, Verdict.BUSY)
+"""Verdicts under which a server may take new connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Result:
     @property
     def ok(self) -> bool:
         """Whether the server may take new connections."""
-        return self.verdict in _GOOD
+        return self.verdict in GOOD
 
     @property
     def counts(self) -> bool:
@@ -66,7 +67,7 @@ def advance(track: Track, result: Result, check: Check, now: float) -> Track:
         after = replace(track, successes=0, failures=track.failures + 1, last_failed=result)
         turned = after.failures >= check.fall
     was = track.health.verdict
-    same_side = (was in _GOOD) is result.ok
+    same_side = (was in GOOD) is result.ok
     if was is Verdict.UNKNOWN or same_side or turned:
         return replace(after, health=_health(track.health, result, now))
     return after

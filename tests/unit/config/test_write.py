@@ -165,6 +165,8 @@ def services(
         persistence=persistence,
         fallback=fallback,
         source=draw(st.none() | st.just(own)) if forwarding is Forwarding.SNAT else None,
+        floor=draw(st.integers(0, 1)),
+        slow_start_s=draw(st.sampled_from([0, 30, 3600])),
         one_packet=draw(st.booleans()) if protocol is Protocol.UDP else False,
         timeouts=draw(TIMEOUTS) if packets else Timeouts(),
     )

@@ -63,3 +63,33 @@ def test_the_fallback_serves_only_when_no_member_takes_new_connections() -> None
     assert not uses_fallback(service, members(service, seen(config)))
     assert uses_fallback(service, members(service, seen(config, vna1=Verdict.DEAD)))
     assert not uses_fallback(replace(service, fallback=None), members(service, Status()))
+
+
+def test_checks_alone_do_not_empty_a_pool_with_a_floor() -> None:
+    config = site(dr(floor=2))
+    service = config.services[0]
+    one_left = {"vna1": Verdict.DEAD, "vna2": Verdict.HUNG}
+    pool = members(service, seen(config, **one_left))
+    assert [(m.takes_new, m.by_floor) for m in pool] == [(True, True), (True, True), (True, False)]
+    assert state(pool) is State.DEGRADED
+    enough = members(service, seen(config, vna1=Verdict.DEAD))
+    assert [m.takes_new for m in enough] == [False, True, True]
+
+
+def test_the_floor_overrules_no_administrator() -> None:
+    config = site(dr(floor=3))
+    status = replace(seen(config, vna2=Verdict.DEAD), admin={Place("vna1"): Admin.HALT})
+    pool = members(config.services[0], status)
+    assert [m.standing for m in pool] == [Standing.DOWN, Standing.OPEN, Standing.OPEN]
+
+
+def test_a_busy_server_gets_half_and_never_nothing() -> None:
+    config = site(dr(pool=(server(1, weight=100), server(2, weight=1), server(3, weight=0))))
+    pool = members(config.services[0], seen(config, Verdict.BUSY))
+    assert [m.weight for m in pool] == [50, 1, 0]
+
+
+def test_a_share_is_of_the_weight() -> None:
+    config = site(dr())
+    status = replace(seen(config), shares={Place("vna1", "DicomRouting"): 0.1})
+    assert [m.weight for m in members(config.services[0], status)] == [10, 100, 100]

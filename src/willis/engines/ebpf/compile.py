@@ -108,7 +108,7 @@ def _scheduler(service: VirtualService) -> Scheduler:
 
 def _share(member: Member, service: VirtualService, known: _Marks) -> Share:
     server = member.server
-    return Share(server.host, server.address, server.weight, _mark(service, server, known))
+    return Share(server.host, server.address, member.weight, _mark(service, server, known))
 
 
 def _standing(member: Member) -> Standing:

@@ -208,7 +208,7 @@ def _states(service: VirtualService, status: Status) -> Iterator[tuple[str, Serv
     for member in members(service, status):
         server = member.server
         mode, up = _mode(member, persist.keeps_cookie(service))
-        state = ServerState(server.weight, mode, up, _port(service, server) or 0, encrypted)
+        state = ServerState(member.weight, mode, up, _port(service, server) or 0, encrypted)
         yield key(service.name, server.host), state
     if service.fallback is not None:
         port = _port(service, service.fallback) or 0
