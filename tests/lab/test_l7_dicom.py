@@ -31,7 +31,7 @@ from willis.model.proxy import (
     Tls,
 )
 from willis.model.service import Application, RealServer, Scheduler
-from willis.model.status import Verdict
+from willis.model.status import Admin, Place, Verdict
 
 pynetdicom = pytest.importorskip("pynetdicom")
 pytestmark = [
@@ -161,6 +161,31 @@ def test_a_title_stays_on_its_server(proxy: Proxy, archives: list[Archive], titl
     before = {a.name: len(a.seen) for a in archives}
     assert (echo(calling="A") if title is Title.CALLING else echo(called="A")) == ""
     assert {a.name: len(a.seen) for a in archives}[home] == before[home]
+
+
+@pytest.mark.parametrize("admin", [Admin.DRAIN, Admin.HALT])
+def test_a_title_leaves_a_server_where_its_association_hangs(
+    proxy: Proxy, archives: list[Archive], admin: Admin
+) -> None:
+    """Drained, the association goes on for as long as it lasts; halted, it ends at once."""
+    config = dicom(
+        Dicom(routes=(TitleRoute(("RIS",), "Archive"),)), persistence=TitlePersistence(), pool=(3, 1, 2)
+    )
+    proxy.apply(config)
+    held = associate()
+    (home,) = [archive for archive in archives if archive.seen]
+    assert home.name == "vna3"
+    proxy.apply(config, replace(seen(config), admin={Place(home.name, "Dicom"): admin}))
+    assert [echo() for _ in range(3)] == [""] * 3
+    assert len(home.seen) == 1, "its title goes elsewhere"
+    assert [len(archive.seen) for archive in archives if archive is not home].count(3) == 1, "to one"
+    assert echo(called="RIS") == "", "and where it serves another pool it is as it was"
+    if admin is Admin.DRAIN:
+        assert held.send_c_echo().Status == 0
+        held.release()
+    else:
+        eventually(lambda: not held.is_established)
+    eventually(lambda: [archive.open for archive in archives] == [0, 0, 0])
 
 
 def test_nobody_left_is_told_to_come_again(proxy: Proxy, archives: list[Archive]) -> None:
