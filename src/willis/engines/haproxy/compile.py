@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from willis.engines.haproxy import challenge, dicom, http, limits, log, maps, persist, proxied, tls, write
+from willis.engines.haproxy import (
+    challenge,
+    dicom,
+    hl7,
+    http,
+    limits,
+    log,
+    maps,
+    persist,
+    proxied,
+    tls,
+    write,
+)
 from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.kind import is_http
@@ -53,6 +65,7 @@ def compile_l7(
         artefacts |= _states(service, status)
         artefacts |= {maps.key(name): lines for name, lines in dicom.lists(service)}
         artefacts |= tls.artefacts(service, files)
+    artefacts |= {maps.key(name): lines for name, lines in hl7.lists(services, status)}
     challenge.frontend(writer, challenge.vips(config), files, transparent)
     artefacts[CONFIG] = write.stamped(writer.text())
     return artefacts
@@ -84,6 +97,7 @@ def _head(
     writer.line("stats timeout", write.seconds(60))
     writer.line("server-state-file", write.path(files.server_state))
     dicom.head(writer, services, files)
+    hl7.head(writer, services, files)
     writer.idiom(Idiom.GLOBAL)
     for name in missing:
         writer.remark("without the udp service", write.name(name))
@@ -156,6 +170,7 @@ def _front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None
     if is_http(service):
         http.front(writer, service)
     dicom.front(writer, service, files)
+    hl7.front(writer, service, files)
 
 
 def _pool(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
@@ -165,6 +180,7 @@ def _pool(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     proxied.pool(writer, service)
     if is_http(service):
         http.pool(writer, service)
+    hl7.pool(writer, service)
     persist.pool(writer, service)
     for server in service.pool:
         name = write.server_name(server.host)

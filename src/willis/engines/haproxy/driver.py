@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from willis.certificates.store import CertificateStore
-from willis.engines.haproxy import certs, listener, log, maps, script, stapling, ties, traffic
+from willis.engines.haproxy import certs, endings, hl7, listener, log, maps, script, stapling, ties, traffic
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import MasterProcess, keeps_capabilities, verify
-from willis.engines.haproxy.runtime import Master, Runtime, sessions
+from willis.engines.haproxy.runtime import Master, Runtime
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
 from willis.engines.haproxy.tls import MissingError
 from willis.engines.haproxy.write import TokenError, stamp_of
@@ -137,7 +137,8 @@ class HaproxyEngine:
             self._reload(old if isinstance(old, str) else None, text, states)
         self._fill_maps(want)
         self._push(states)
-        self._cut({parts(c.key) for c in changes if c.key in states and states[c.key].mode is Mode.MAINT})
+        halted = {parts(c.key) for c in changes if c.key in states and states[c.key].mode is Mode.MAINT}
+        endings.cut(self._master, halted - hl7.left(_maps(want).get(hl7.LEAVING, ())).keys())
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         """Counters by (service, host), over reloads; see ``traffic`` for what they miss."""
@@ -177,8 +178,10 @@ class HaproxyEngine:
             stapling.staple(self._runtime, certificate, der)
 
     def refresh(self) -> None:
-        """Keep HAProxy's log from growing without end."""
+        """End what waits to be ended, and keep HAProxy's log from growing without end."""
         self._process.trim_log()
+        if self._process.pid() is not None and self._files.hl7_lua in _read(self._loaded):
+            endings.between_messages(self._runtime, self._master, self._map(hl7.LEAVING))
 
     def close(self) -> None:
         """Let go; HAProxy goes on."""
@@ -200,7 +203,7 @@ class HaproxyEngine:
     def _text_of(self, stamp: str | None) -> str | None:
         """The text with that digest, from the two copies; None if neither is it."""
         for path in (self._loaded, self._last_good):
-            text = path.read_text(errors="replace") if path.exists() else ""
+            text = _read(path)
             if stamp is not None and stamp_of(text) == stamp:
                 return text
         return None
@@ -216,9 +219,9 @@ class HaproxyEngine:
     def _write_maps(self, want: Artefacts, *, only_missing: bool = False) -> None:
         """What the next worker reads too. A map that nobody reads yet may be there before its time."""
         Path(self._files.maps).mkdir(mode=0o700, parents=True, exist_ok=True)
-        lua = Path(self._files.dicom_lua)
-        if not lua.exists():
-            _write(lua, script.TEXT)
+        for lua, wanted in ((self._files.dicom_lua, script.DICOM), (self._files.hl7_lua, script.HL7)):
+            if not Path(lua).exists():
+                _write(Path(lua), wanted.text)
         for name, lines in _maps(want).items():
             file, text = self._map(name), maps.file_text(lines)
             if not file.exists() or (not only_missing and file.read_text() != text):
@@ -333,15 +336,6 @@ class HaproxyEngine:
                 f"HAProxy did not take the state of {', '.join(wrong)}; the next pass tries again"
             )
 
-    def _cut(self, halted: set[tuple[str, str]]) -> None:
-        """End the connections of halted servers, in old workers too."""
-        if not halted:
-            return
-        for worker in self._master.workers().all:
-            for session, service, server in sessions(self._master.ask(worker, "show sess")):
-                if (service, server) in halted:
-                    self._master.ask(worker, f"shutdown session {session}")
-
     def _retire(self) -> None:
         if self._process.pid() is not None:
             self._master.workers()  # a master that executes itself anew would miss the signal
@@ -375,6 +369,10 @@ def _jail(directory: Path) -> Path:
     except OSError as error:
         raise EngineError(f"{directory} cannot be made: {error.strerror}; HAProxy was not started") from error
     return directory
+
+
+def _read(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 def _write(path: Path, text: str) -> None:

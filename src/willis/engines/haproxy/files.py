@@ -28,6 +28,8 @@ class HaproxyFiles:
     """The directory of the certificate store: NAME.pem, and authority/NAME.pem."""
     dicom_lua: str
     """The script for DICOM (``lua/dicom.lua``), where HAProxy may name it."""
+    hl7_lua: str
+    """The script for HL7 (``lua/hl7.lua``)."""
     user: str | None = None
     """The user and group that workers change to; None: they stay who they are."""
     keeps_capabilities: bool = False
@@ -56,7 +58,8 @@ class HaproxyFiles:
             jail=str(run_dir / "haproxy"),
             maps=str(state_dir / "maps"),
             tls=str(state_dir / "certificates"),
-            dicom_lua=str(state_dir / script.NAME),
+            dicom_lua=str(state_dir / script.DICOM.name),
+            hl7_lua=str(state_dir / script.HL7.name),
             user=user,
             open_files=open_files,
             keeps_capabilities=keeps_capabilities,

@@ -28,7 +28,9 @@ from willis.plan.members import targets
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "haproxy"
 FILES = replace(
-    HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis")), dicom_lua="/var/lib/willis/dicom.lua"
+    HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis")),
+    dicom_lua="/var/lib/willis/dicom.lua",
+    hl7_lua="/var/lib/willis/hl7.lua",
 )
 
 
@@ -101,8 +103,10 @@ def test_the_real_binary_accepts_it_without_a_warning(case: str, tmp_path: Path)
         server_state=str(tmp_path / "servers"),
         maps=str(tmp_path),
         dicom_lua=str(tmp_path / "dicom.lua"),
+        hl7_lua=str(tmp_path / "hl7.lua"),
     )
-    Path(files.dicom_lua).write_text(script.TEXT)
+    Path(files.dicom_lua).write_text(script.DICOM.text)
+    Path(files.hl7_lua).write_text(script.HL7.text)
     found = compiled(case, files)
     states = {key: state for key, state in found.items() if isinstance(state, ServerState)}
     Path(files.server_state).write_text(state_file(states))
