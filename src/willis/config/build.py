@@ -111,6 +111,7 @@ class _Service:
             fallback=self._fallback(),
             floor=fields.get("floor", 0),
             slow_start_s=fields.get("slow-start", 0),
+            feedback=make(SERVICE.by_name["feedback"].kind, fields.get("feedback")),
             source=fields.get("source"),
             one_packet=fields.get("one-packet", False),
             timeouts=self._timeouts(),

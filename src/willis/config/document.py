@@ -9,6 +9,7 @@ import re
 
 from willis.config.document_alerts import ALERTS
 from willis.config.document_check import CHECK, DEFAULT_CHECK
+from willis.config.document_feedback import FEEDBACK
 from willis.config.document_proxy import (
     ACME,
     DICOM,
@@ -184,6 +185,12 @@ SERVICE = Record(
             Duration("1s", "1h", whole=True),
             "Time over which a server that came back gets its whole weight.",
             default="at once",
+        ),
+        Key(
+            "feedback",
+            FEEDBACK,
+            "Servers say themselves how much they can take.",
+            default="they are not asked",
         ),
         Key("persistence", PERSISTENCE, "What keeps a client on its real server.", default="none"),
         Key(

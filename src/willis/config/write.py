@@ -132,6 +132,8 @@ class _Writer:
             yield f"floor: {service.floor}"
         if service.slow_start_s:
             yield f"slow-start: {service.slow_start_s}s"
+        if service.feedback is not None:
+            yield from _block("feedback", _tree(SERVICE.by_name["feedback"].kind, service.feedback))
         if service.one_packet:
             yield "one-packet: true"
         if service.timeouts != Timeouts():

@@ -15,6 +15,7 @@ from willis.control.alerts import Alerter
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Wish
 from willis.control.events import Events
+from willis.control.feedback import Listening
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
 from willis.control.orders import Orders
@@ -72,8 +73,10 @@ class Controller:
         self.changes = Changes(store, self.loop)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store)
-        self._shares = Shares(self.loop)
-        self.events = Events(self.loop, store, Alerter(node, certificates.authority_path))
+        self._listening = Listening()
+        self._shares = Shares(self.loop, self._listening)
+        alerter = Alerter(node, certificates.authority_path)
+        self.events = Events(self.loop, store, alerter, (alerter.failures, self._listening.silent))
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
         self.certificates = Certificates(certificates, self.loop)
@@ -98,6 +101,7 @@ class Controller:
         self.orders.close()
         self.events.close()
         self._shares.close()
+        self._listening.close()
         if self.renewal is not None:
             await self.renewal.close()
         await self.loop.close()
@@ -219,6 +223,7 @@ class Controller:
         """Check what the configuration asks for, and nothing else."""
         self._checks = targets(self.loop.config)
         self.logbook.follow()
+        self._listening.follow(self.loop.config)
         self._eyes.set(self._checks)
         self.loop.wake()
 
@@ -281,4 +286,5 @@ def _look(result: Result) -> dict[str, object]:
         "sent": result.sent,
         "received": result.received,
         "decoded": result.reason,
+        "transcript": [{"after_ms": s.after_ms, "sent": s.sent, "what": s.what} for s in result.transcript],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from willis.control.alerts import Alerter
@@ -32,11 +32,14 @@ class Events:
         loop: Loop,
         store: Store,
         alerter: Alerter,
+        sources: Sequence[Callable[[], Iterable[Condition]]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``sources``: what others find out of the ordinary."""
         self._loop = loop
         self._store = store
         self._alerter = alerter
+        self._sources = sources
         self._clock = clock
         self._news: Broadcast[Event] = Broadcast()
         self._watched: dict[Key, Watched] = {
@@ -101,8 +104,8 @@ class Events:
                 found["alarm", f"{name}: {alarm.partition(' ')[0]}"] = Condition(
                     Severity.WARNING, name, alarm
                 )
-        for failure in self._alerter.failures():
-            found["alerts", failure.about] = failure
+        for source in self._sources:
+            found |= {("other", f"{c.about}: {c.what[:40]}"): c for c in source()}
         return found
 
     async def _watch(self) -> None:

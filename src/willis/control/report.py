@@ -57,6 +57,8 @@ def sentence(service: VirtualService, member: Member) -> str:
     who = f"{member.server.host} in {service.name}"
     if member.admin.value != "online":
         return f"{who} is in {member.admin} by an administrator; its check says {member.health.verdict}."
+    if member.away:
+        return f"{who} wants no new connections by its own word; its check says {member.health.verdict}."
     verdict = member.health.verdict
     though = (
         f" It serves all the same: the floor of {service.name} is {service.floor}." if member.by_floor else ""
@@ -90,6 +92,7 @@ def _server_row(service: VirtualService, member: Member, traffic: Traffic, term:
         "verdict": member.health.verdict.value,
         "standing": member.standing.value,
         "by_floor": member.by_floor,
+        "away": member.away,
         "weight_now": member.weight,
         "reason": member.health.reason,
         "sessions": {"active": traffic.active, "total": traffic.total},

@@ -1,4 +1,4 @@
-"""Keeps the shares of servers that came back growing, second by second."""
+"""Keeps the shares of servers: those that came back grow, and those that say so get less."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from willis.control.feedback import Listening
 from willis.control.loop import Loop
 from willis.model.check import Target
 from willis.model.status import Admin, Place, Verdict
@@ -19,8 +20,9 @@ _TICK_S = 1.0
 class Shares:
     """Of one node. Made and used in the event loop's thread."""
 
-    def __init__(self, loop: Loop, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, loop: Loop, listening: Listening, clock: Callable[[], float] = time.time) -> None:
         self._loop = loop
+        self._listening = listening
         self._clock = clock
         self._returns = Returns()
         self._admin = loop.status.admin
@@ -46,9 +48,12 @@ class Shares:
         for place in _returned(self._admin, status.admin):
             self._returns.ordered[place] = self._clock()
         self._admin = status.admin
-        found = shares(self._loop.config, self._returns, self._clock())
-        if found != status.shares:
-            self._loop.learn(replace(status, shares=found))
+        slow = shares(self._loop.config, self._returns, self._clock())
+        wanted = self._listening.shares()
+        found = {p: slow.get(p, 1.0) * wanted.get(p, 1.0) for p in slow.keys() | wanted.keys()}
+        away = self._listening.away()
+        if (found, away) != (status.shares, status.away):
+            self._loop.learn(replace(status, shares=found, away=away))
 
     async def _count(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from willis.model.check import Check
+from willis.model.feedback import Feedback
 from willis.model.persistence import Persistence
 from willis.model.proxy import Dicom, Http, Limits, ProxyProtocol, ProxyTimeouts, ServerTls, Tls
 
@@ -129,6 +130,8 @@ class VirtualService:
     """With fewer servers than this left by their checks, all that are meant to be online serve; 0 to 64."""
     slow_start_s: int = 0
     """Seconds over which a server that came back gets its whole weight; 0: at once."""
+    feedback: Feedback | None = None
+    """None: weights are those of the document."""
     source: Address | None = None
     """SNAT: the node's address that real servers see; None: the one that faces them."""
     one_packet: bool = False

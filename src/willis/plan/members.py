@@ -40,6 +40,8 @@ class Member:
     health: Health
     share: float = 1.0
     """Of its weight, while it starts slowly or is busy."""
+    away: bool = False
+    """It wants no new connections by its own word."""
     by_floor: bool = False
     """Its check says no; it serves since too few others are left."""
 
@@ -110,9 +112,24 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
         if health.verdict is Verdict.BUSY:
             share *= _BUSY_SHARE
         found.append(Member(server, _standing(admin, health.verdict), admin, health, share))
+    found = _without_those_away(found, service, status)
     if sum(member.takes_new for member in found) < service.floor:
         found = [_kept(member) for member in found]
     return tuple(found)
+
+
+def _without_those_away(found: list[Member], service: VirtualService, status: Status) -> list[Member]:
+    """A server's own word drains it, unless it would be the last: mad agents must not empty a pool."""
+    away = {place.host for place in status.away if place.service == service.name}
+    staying = [m for m in found if m.takes_new and m.server.host not in away]
+    if not away or len(staying) < max(1, service.floor):
+        return found
+    return [
+        replace(m, standing=Standing.DRAIN, away=True)
+        if m.server.host in away and m.standing is Standing.OPEN
+        else m
+        for m in found
+    ]
 
 
 def _kept(member: Member) -> Member:

@@ -37,6 +37,7 @@ from willis.model.check import (
     TcpTalk,
 )
 from willis.model.config import Config
+from willis.model.feedback import Feedback
 from willis.model.node import Attach, Host, Interface
 from willis.model.persistence import CookiePersistence, Persistence, SourcePersistence
 from willis.model.proxy import ServerTls
@@ -166,6 +167,7 @@ def services(
         fallback=fallback,
         source=draw(st.none() | st.just(own)) if forwarding is Forwarding.SNAT else None,
         floor=draw(st.integers(0, 1)),
+        feedback=draw(st.none() | st.builds(Feedback, port=st.integers(1, 65535), least=st.integers(1, 100))),
         slow_start_s=draw(st.sampled_from([0, 30, 3600])),
         one_packet=draw(st.booleans()) if protocol is Protocol.UDP else False,
         timeouts=draw(TIMEOUTS) if packets else Timeouts(),
