@@ -31,6 +31,20 @@ def _general(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What an authority's key is for. Strict verifiers ask for it (RFC 5280, 4.2.1.3)."""
+
+
 @dataclass(frozen=True)
 class Issued:
     """A certificate with its key."""
@@ -62,6 +76,8 @@ class Root:
             _dated(self._name, signer._name, self.key.public_key(), timedelta(days=-365), 3650)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
+            .add_extension(signer._identifier(), critical=False)
+            .add_extension(_SIGNS, critical=True)
             .sign(signer.key, hashes.SHA256())
         )
 
@@ -84,9 +100,13 @@ class Root:
         extensions: tuple[x509.ExtensionType, ...] = (),
     ) -> x509.Certificate:
         builder = _dated(named(names[0]), self._name, key, start, days)
-        for extension in (x509.SubjectAlternativeName([_general(name) for name in names]), *extensions):
+        subject = x509.SubjectAlternativeName([_general(name) for name in names])
+        for extension in (subject, self._identifier(), *extensions):
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self.key, hashes.SHA256())
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
 
 def _dated(

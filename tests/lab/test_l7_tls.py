@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import ssl
@@ -359,3 +360,24 @@ def test_in_tls_1_3_only_what_stands_in_keeps_a_client(proxy: Proxy, passed: Non
     proxy.apply(passing(otherwise=SourcePersistence()))
     (home, first), *others = resumed(ssl.TLSVersion.TLSv1_3, 6)
     assert (first, others) == (False, [(home, True)] * 5)
+
+
+SSLYZE = os.environ.get("SSLYZE") or shutil.which("sslyze")
+
+
+@pytest.mark.skipif(
+    SSLYZE is None, reason="sslyze is neither on the PATH nor named by SSLYZE; it needs an older cryptography"
+)
+@pytest.mark.parametrize("policy", TlsPolicy)
+def test_sslyze_finds_each_policy_compliant(
+    proxy: Proxy, store: CertificateStore, tmp_path: Path, policy: TlsPolicy
+) -> None:
+    """By Mozilla's profiles. Those of DICOM offer a part of what 'intermediate' does."""
+    profile = "modern" if policy is TlsPolicy.MODERN else "intermediate"
+    (tmp_path / "root.pem").write_bytes(pem(ROOT.certificate))
+    proxy.apply(web_tls(policy=policy))
+    argv = [str(SSLYZE), f"--mozilla_config={profile}", "--certinfo_ca_file", str(tmp_path / "root.pem")]
+    argv.append(f"read.example:{PORT}{{{VIP}}}")
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert "OK - Compliant" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
