@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -31,6 +32,9 @@ from willis.engines.kernel.driver import KernelEngine
 from willis.engines.nft.driver import NftEngine
 from willis.engines.port import Engine, EngineError
 from willis.engines.routes.driver import RoutesEngine
+from willis.health.looks import Looks
+from willis.health.schedule import Schedule
+from willis.health.trust import Trust
 from willis.model.config import Config
 
 log = logging.getLogger("willis.daemon")
@@ -116,6 +120,7 @@ async def _serve(node: str, places: Places, layer4: Layer4) -> None:
         store,
         _engines(places, layer4, Ready(account, certificates)),
         certificates,
+        eyes=partial(Schedule, look=Looks(Trust(certificates)).look),
         renewal=Renewal(certificates, account, places.state / "acme"),
     )
     with _listen(places.run / "engine.sock") as listener:

@@ -176,8 +176,18 @@ def show_explanation(found: Json) -> None:
     for look in found["checks"]:
         word = "[green]good[/]" if look["ok"] else "[red]failed[/]"
         out.print(f"\nlast {word} check · {when(look['at'])} · {look['kind']} · {look['took_ms']} ms")
-        out.print(f"  sent      {escape(look['sent'])}\n  received  {escape(look['received'])}")
+        _show_transcript(look)
         out.print(f"  meaning   {escape(look['decoded'])}")
+
+
+def _show_transcript(look: Json) -> None:
+    """Line by line with its times, where a look has more than one question and one answer."""
+    if len(look["transcript"]) < 3:
+        out.print(f"  sent      {escape(look['sent'])}\n  received  {escape(look['received'])}")
+        return
+    for step in look["transcript"]:
+        way = "sent    " if step["sent"] else "received"
+        out.print(f"  {way}  {escape(step['what'])} [dim]· {step['after_ms']} ms[/]")
 
 
 def show_sessions(found: Json) -> None:

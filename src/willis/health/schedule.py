@@ -7,19 +7,12 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from willis.health import tcp
-from willis.health.timetable import Timetable
-from willis.model.check import Check, CheckKind, Target
+from willis.health.looks import Looks
+from willis.health.timetable import Due, Timetable
+from willis.model.check import Check, Target
 from willis.plan.verdict import Result
 
 Look = Callable[[Target, Check], Awaitable[Result]]
-
-_LOOKS: dict[CheckKind, Look] = {CheckKind.TCP: tcp.look}
-
-
-async def check_once(target: Target, check: Check) -> Result:
-    """One look, now."""
-    return await _LOOKS[target.kind](target, check)
 
 
 class Schedule:
@@ -32,13 +25,13 @@ class Schedule:
         self,
         on_result: Callable[[Target, Result], None],
         *,
-        look: Look = check_once,
+        look: Look | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         most: int = 200,
     ) -> None:
         self._on_result = on_result
-        self._look = look
+        self._look = look or Looks().look
         self._clock = clock
         self._timetable = Timetable(chance)
         self._most = most
@@ -76,7 +69,7 @@ class Schedule:
             due = self._timetable.take(self._clock())
             if due is None:
                 return
-            task = asyncio.get_running_loop().create_task(self._one(*due))
+            task = asyncio.get_running_loop().create_task(self._one(due))
             self._running.add(task)
             task.add_done_callback(self._ended)
 
@@ -84,11 +77,11 @@ class Schedule:
         self._running.discard(task)
         self._changed.set()
 
-    async def _one(self, target: Target, check: Check) -> None:
+    async def _one(self, due: Due) -> None:
         result = None
         try:
-            result = await self._look(target, check)
+            result = await self._look(due.aim, due.check)
         finally:
-            wanted = self._timetable.done(target, result, self._clock())
-        if wanted:
-            self._on_result(target, result)
+            wanted = self._timetable.done(due.target, result, self._clock())
+        if wanted and result is not None:
+            self._on_result(due.target, result)

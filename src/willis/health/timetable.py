@@ -5,6 +5,10 @@ targets which appeared together drift apart; from then on every look comes after
 interval, 10 % more or less. While the row of successes or failures is shorter than the
 verdict needs, looks come after 0.3 s: a killed server is out after one interval and one
 quick repeat.
+
+A target with a deep question is asked the light one only while it is settled and well, and
+after ``every`` of those the deep one again. So a server that only the deep look finds ill
+never comes back by a light one.
 """
 
 from __future__ import annotations
@@ -12,12 +16,22 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from willis.model.check import Check, Target
 from willis.plan.verdict import Result
 
 _JITTER = 0.1
 _REPEAT_S = 0.3
+
+
+class Due(NamedTuple):
+    """A look that is due."""
+
+    target: Target
+    check: Check
+    aim: Target
+    """Where to look and what to ask now."""
 
 
 @dataclass(slots=True)
@@ -29,6 +43,16 @@ class _Entry:
     row: int = 0
     """How many results like the last one came in a row."""
     busy: bool = False
+    deep: bool = False
+    """Whether the look that is under way asks the deep question."""
+    lights: int = 0
+    """Light looks since the last deep one."""
+
+    def wants_deep(self, target: Target) -> bool:
+        if target.deep is None:
+            return False
+        settled = self.ok is True and self.row >= self.check.rise
+        return not settled or self.lights >= target.deep.every
 
 
 class Timetable:
@@ -63,7 +87,7 @@ class Timetable:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def take(self, now: float) -> tuple[Target, Check] | None:
+    def take(self, now: float) -> Due | None:
         """One target that is due; it is busy until ``done``."""
         due = self.next_due()
         if due is None or due > now:
@@ -71,7 +95,8 @@ class Timetable:
         _, _, target = heapq.heappop(self._heap)
         entry = self._entries[target]
         entry.busy = True
-        return target, entry.check
+        entry.deep = entry.wants_deep(target)
+        return Due(target, entry.check, target.deeper() if entry.deep else target)
 
     def done(self, target: Target, result: Result | None, now: float) -> bool:
         """Plan the next look. ``result`` None: the look was broken off. False: nobody asks any more."""
@@ -79,6 +104,7 @@ class Timetable:
         if entry is None or not entry.busy:
             return False
         entry.busy = False
+        entry.lights = 0 if entry.deep else entry.lights + 1
         if result is not None and result.counts:
             entry.row = entry.row + 1 if entry.ok is result.ok else 1
             entry.ok = result.ok

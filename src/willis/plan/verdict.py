@@ -12,6 +12,17 @@ GOOD = (Verdict.UP, Verdict.BUSY)
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a look's transcript. It never holds what a data set, a body or a segment says."""
+
+    after_ms: float
+    """Since the look began."""
+    sent: bool
+    """By us; else received."""
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One look at a target: what was asked, what came back, and what it means."""
 
@@ -25,6 +36,8 @@ class Result:
     sent: str = ""
     received: str = ""
     kind: CheckKind = CheckKind.TCP
+    transcript: tuple[Step, ...] = ()
+    """In the order of time; none where ``sent`` and ``received`` say all."""
 
     @property
     def ok(self) -> bool:
@@ -55,8 +68,8 @@ def advance(track: Track, result: Result, check: Check, now: float) -> Track:
 
     The first result is believed at once; afterwards ``check.rise`` successes or
     ``check.fall`` failures in a row turn the verdict. Between two good verdicts (up,
-    busy) or two bad ones (dead, hung, misconfigured) the newest holds at once. A look
-    that failed on our own side changes no verdict and breaks no row.
+    busy) or two bad ones (dead, hung, failing, misconfigured) the newest holds at once.
+    A look that failed on our own side changes no verdict and breaks no row.
     """
     if not result.counts:
         return _blind(track, result)

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import pytest
 
 from willis.health import tcp
-from willis.health.schedule import check_once
+from willis.health.looks import Looks
 from willis.model.check import Check, Target
 from willis.model.status import Verdict
 from willis.plan.verdict import Result
@@ -20,7 +20,7 @@ CHECK = Check(timeout_s=5.0)
 
 
 def look(target: Target, check: Check = CHECK) -> Result:
-    return asyncio.run(check_once(target, check))
+    return asyncio.run(Looks().look(target, check))
 
 
 def at(sock: socket.socket) -> Target:

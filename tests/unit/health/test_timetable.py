@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, ip_address
 import pytest
 
 from willis.health.timetable import Timetable
-from willis.model.check import Check, Target
+from willis.model.check import Check, Deep, Dicom, Target
 from willis.model.status import Verdict
 from willis.plan.verdict import Result
 
@@ -25,7 +25,7 @@ def looks(*results: Result | None, chance: float = 0.5, check: Check = CHECK) ->
     table.set({A: check}, 0.0)
     now, pauses = 0.0, []
     for result in results:
-        assert table.take(now) == (A, check)
+        assert table.take(now) == (A, check, A)
         table.done(A, result, now)
         due = table.next_due()
         assert due is not None
@@ -64,10 +64,10 @@ def test_our_own_fault_and_a_broken_look_hurry_nobody() -> None:
 def test_targets_come_go_and_change_without_disturbing_others() -> None:
     table = Timetable(lambda: 0.5)
     table.set({A: CHECK}, 0.0)
-    assert table.take(0.0) == (A, CHECK)
+    assert table.take(0.0) == (A, CHECK, A)
     assert table.done(A, GOOD, 0.0)
     table.set({A: CHECK, B: CHECK}, 1.0)
-    assert table.take(1.0) == (B, CHECK)
+    assert table.take(1.0) == (B, CHECK, B)
     assert table.take(1.0) is None
     assert table.next_due() == 5.0
     table.set({A: CHECK}, 2.0)
@@ -83,7 +83,7 @@ def test_a_shorter_interval_holds_at_once() -> None:
     table.done(A, GOOD, 0.0)
     table.set({A: replace(CHECK, interval_s=1.0)}, 0.0)
     assert table.next_due() == 0.5
-    assert table.take(0.5) == (A, replace(CHECK, interval_s=1.0))
+    assert table.take(0.5) == (A, replace(CHECK, interval_s=1.0), A)
     assert table.take(99.0) is None, "no second look while one runs"
 
 
@@ -93,7 +93,7 @@ def test_a_target_that_left_and_came_back_while_busy_is_looked_at_once() -> None
     table.take(0.0)
     table.set({}, 1.0)
     table.set({A: CHECK}, 2.0)
-    assert table.take(2.0) == (A, CHECK)
+    assert table.take(2.0) == (A, CHECK, A)
 
 
 def test_targets_of_both_address_families_stand_side_by_side() -> None:
@@ -102,3 +102,36 @@ def test_targets_of_both_address_families_stand_side_by_side() -> None:
     table.set(both, 0.0)
     taken = {found[0] for _ in both if (found := table.take(0.0)) is not None}
     assert taken == both.keys()
+
+
+def questions(*results: Result, every: int = 2) -> list[str]:
+    """What is asked of a target with a deep question, by kind, when its looks end like this."""
+    target = replace(A, deep=Deep(Dicom(), every, port=105))
+    table = Timetable(lambda: 0.5)
+    table.set({target: CHECK}, 0.0)
+    asked, now = [], 0.0
+    for result in results:
+        due = table.take(now)
+        assert due is not None
+        asked.append(f"{due.aim.kind}:{due.aim.port}")
+        table.done(target, result, now)
+        following = table.next_due()
+        assert following is not None
+        now = following
+    return asked
+
+
+LIGHT, DEEP = "tcp:104", "dicom-echo:105"
+
+
+def test_a_server_that_is_well_is_asked_deeply_once_in_a_while() -> None:
+    assert questions(*[GOOD] * 7) == [DEEP, LIGHT, LIGHT, DEEP, LIGHT, LIGHT, DEEP]
+
+
+def test_one_that_is_not_is_asked_deeply_until_it_is_well_again() -> None:
+    found = questions(GOOD, BAD, BAD, BAD, GOOD, GOOD, GOOD)
+    assert found == [DEEP, LIGHT, DEEP, DEEP, DEEP, DEEP, LIGHT]
+
+
+def test_our_own_faults_do_not_make_the_next_look_deep() -> None:
+    assert questions(GOOD, BLIND, GOOD, GOOD) == [DEEP, LIGHT, LIGHT, DEEP]

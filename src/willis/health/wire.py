@@ -1,0 +1,199 @@
+"""A connection to a server for the length of one look, and the transcript of what passes.
+
+Every look that speaks goes through ``ask``: it bounds the time, closes whatever happens, and
+turns each way to fail into a verdict. *Connected but silent* is what tells a hung application
+from a dead host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from willis.health import faults
+from willis.health.faults import Ended, where
+from willis.health.trust import Trust
+from willis.model.check import Check, Target
+from willis.model.proxy import ServerTls
+from willis.model.status import Verdict
+from willis.plan.verdict import Result, Step
+from willis.protocols.error import ProtocolError
+
+_BLOCK = 65536
+_FAREWELL_S = 1.0
+"""How long a peer may take to see our end of TLS."""
+
+Talk = Callable[["Wire"], Awaitable[Ended]]
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What was sent and received, with the time since the look began."""
+
+    began: float = field(default_factory=time.monotonic)
+    steps: list[Step] = field(default_factory=list)
+
+    def note(self, what: str, *, sent: bool) -> None:
+        self.steps.append(Step(round((time.monotonic() - self.began) * 1000, 2), sent, what))
+
+    def result(self, end: Ended, target: Target) -> Result:
+        """The look as a whole."""
+        return Result(
+            at=time.time(),
+            verdict=end.verdict,
+            reason=end.reason,
+            took_ms=(time.monotonic() - self.began) * 1000,
+            sent=", ".join(step.what for step in self.steps if step.sent),
+            received=", ".join(step.what for step in self.steps if not step.sent),
+            kind=target.kind,
+            transcript=tuple(self.steps),
+        )
+
+
+class Wire:
+    """A full connection. What it awaits is told if it never comes."""
+
+    def __init__(self, target: Target, transcript: Transcript) -> None:
+        self.target = target
+        self.transcript = transcript
+        self.awaited: str | None = None
+        """None until the server has taken the connection."""
+        self._sock: socket.socket | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def connect(self, context: ssl.SSLContext | None, name: str | None) -> None:
+        """Raises Ended, OSError and ssl.SSLError."""
+        target = self.target
+        self._sock = await self._connected()
+        self.awaited = "anything"
+        if context is None:
+            self._reader, self._writer = await asyncio.open_connection(sock=self._sock)
+            return
+        self.awaited = "TLS ServerHello"
+        self.transcript.note("TLS ClientHello", sent=True)
+        self._reader, self._writer = await asyncio.open_connection(
+            sock=self._sock,
+            ssl=context,
+            server_hostname=name or str(target.address),
+            ssl_shutdown_timeout=_FAREWELL_S,
+        )
+        self.heard(str(self._writer.get_extra_info("ssl_object").version()))
+
+    async def _connected(self) -> socket.socket:
+        target = self.target
+        family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
+        place = (str(target.address), target.port)
+        sock = None
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            self.transcript.note(f"TCP SYN to {where(target)}", sent=True)
+            code = sock.connect_ex(place)
+            if code not in (0, errno.EINPROGRESS):
+                raise faults.at_once(code, target)
+            if code:
+                await asyncio.get_running_loop().sock_connect(sock, place)
+        except BaseException as error:
+            if sock is not None:
+                sock.close()
+            if not isinstance(error, OSError) or isinstance(error, TimeoutError):
+                raise
+            raise faults.later(error.errno or errno.EIO, target) from error
+        self.transcript.note("TCP SYN, ACK", sent=False)
+        return sock
+
+    async def send(self, data: bytes, what: str, awaited: str) -> None:
+        """``awaited`` is what must come next."""
+        assert self._writer is not None  # noqa: S101 - ``connect`` came first
+        self.awaited = awaited
+        self.transcript.note(what, sent=True)
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def receive(self) -> bytes:
+        """What came; nothing at the end of the stream."""
+        assert self._reader is not None and self._sock is not None  # noqa: S101 - ``connect`` came first
+        if self._sock.fileno() >= 0:
+            # Servers that wait for our ACK (Nagle's algorithm) would seem 40 ms slower than they are.
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return await self._reader.read(_BLOCK)
+
+    def heard(self, what: str) -> None:
+        self.transcript.note(what, sent=False)
+
+    def closed(self) -> Ended:
+        """The server ended the connection although something was still due."""
+        self.heard("end of the connection")
+        return Ended(Verdict.DEAD, f"{where(self.target)} closed the connection instead of {self.awaited}")
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        elif self._sock is not None:
+            self._sock.close()
+
+
+async def ask(
+    target: Target, check: Check, trust: Trust, tls: ServerTls | None, talk: Talk, speaks: str
+) -> Result:
+    """Connect, let ``talk`` speak, and judge. ``speaks`` names the protocol in sentences."""
+    transcript = Transcript()
+    wire = Wire(target, transcript)
+    try:
+        context = None if tls is None else trust.context(tls)
+        async with asyncio.timeout(check.timeout_s):
+            await wire.connect(context, tls.name if tls else None)
+            end = await talk(wire)
+    except Ended as ended:
+        end = ended
+    except TimeoutError:
+        end = _silence(wire, check.timeout_s)
+    except ssl.SSLCertVerificationError as error:
+        end = Ended(Verdict.MISCONFIGURED, _certificate(target, error))
+    except ssl.SSLError as error:
+        end = Ended(
+            Verdict.MISCONFIGURED, f"{where(target)} does not speak TLS as the check does{_why(error)}"
+        )
+    except ProtocolError as error:
+        end = Ended(
+            Verdict.MISCONFIGURED, f"what answers at {where(target)} does not speak {speaks}: {error}"
+        )
+    except OSError as error:
+        end = _broken(wire, error)
+    finally:
+        wire.close()
+    return transcript.result(end, target)
+
+
+def _silence(wire: Wire, timeout_s: float) -> Ended:
+    if wire.awaited is None:
+        return faults.silent(wire.target, timeout_s)
+    return Ended(
+        Verdict.HUNG,
+        f"{where(wire.target)} takes the connection but gives no answer ({wire.awaited}) "
+        f"within {timeout_s:g} s: the application hangs",
+    )
+
+
+def _broken(wire: Wire, error: OSError) -> Ended:
+    code = error.errno or errno.ECONNRESET
+    if wire.awaited is None or code in faults.OWN_FAULTS:
+        return faults.at_once(code, wire.target)
+    return wire.closed()
+
+
+def _certificate(target: Target, error: ssl.SSLCertVerificationError) -> str:
+    said = (error.verify_message or "not valid").rstrip(".")
+    return (
+        f"the certificate of {where(target)} does not pass: {said}; "
+        "set tls.authority or tls.name, or renew the certificate"
+    )
+
+
+def _why(error: ssl.SSLError) -> str:
+    return f" ({error.reason.lower().replace('_', ' ')})" if error.reason else ""
