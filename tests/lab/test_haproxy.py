@@ -161,6 +161,21 @@ def test_halting_cuts_a_connection_even_in_an_old_worker(proxy: Proxy, reload: b
                 assert client.recv(1) == b""
 
 
+def test_a_dead_server_lets_go_of_its_clients_and_a_hung_one_does_not(proxy: Proxy) -> None:
+    config = local_site(bytes_service(pool=(real(1), real(2)), persistence=None))
+    with socket.create_server((str(address(1)), PORT)) as listener:
+        proxy.apply(config, seen(config, vna2=Verdict.DEAD))
+        with socket.create_connection((str(address(101)), 11112), timeout=30) as client:
+            client.sendall(b"x")
+            server, _ = listener.accept()
+            with server:
+                proxy.apply(config, seen(config, vna1=Verdict.HUNG, vna2=Verdict.DEAD))
+                server.sendall(b"late")
+                assert client.recv(4) == b"late", "it was only busy"
+                proxy.apply(config, seen(config, Verdict.DEAD))
+                assert client.recv(1) == b"", "so that it tries another one at once"
+
+
 @contextmanager
 def load(*, keep_alive: bool) -> Iterator[list[str]]:
     """Clients that ask all the time; the list gets a line for each failure. At least one page was got."""

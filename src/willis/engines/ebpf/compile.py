@@ -27,7 +27,7 @@ from willis.model.service import (
     Scheduler,
     VirtualService,
 )
-from willis.model.status import Admin, Status
+from willis.model.status import Admin, Status, Verdict
 from willis.plan.diff import Artefacts
 from willis.plan.marks import Translated, marks
 from willis.plan.members import Member, Standing, admin_of, members
@@ -112,7 +112,12 @@ def _share(member: Member, service: VirtualService, known: _Marks) -> Share:
 
 
 def _standing(member: Member) -> Standing:
-    """A member of weight 0 takes no new connection, not even of a persistent client: it drains."""
+    """A member of weight 0 takes no new connection, not even of a persistent client: it drains.
+
+    So does a hung one: it may still be finishing what it has, as an archive does whose workers are all busy.
+    """
+    if member.standing is Standing.DOWN and member.health.verdict is Verdict.HUNG:
+        return Standing.DRAIN if member.admin is not Admin.HALT else Standing.DOWN
     if member.standing is Standing.OPEN and not member.takes_new:
         return Standing.DRAIN
     return member.standing

@@ -27,7 +27,7 @@ from willis.engines.haproxy.state import FALLBACK, Mode, ServerState, key
 from willis.engines.haproxy.write import Writer
 from willis.model.config import Config
 from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, VirtualService
-from willis.model.status import Admin, Status
+from willis.model.status import Admin, Status, Verdict
 from willis.plan.diff import Artefacts
 from willis.plan.members import Member, Standing, members
 
@@ -236,14 +236,15 @@ def _states(service: VirtualService, status: Status) -> Iterator[tuple[str, Serv
 
 def _mode(member: Member, cookie: bool) -> tuple[Mode, bool]:
     """A draining server keeps the browsers that hold its cookie, but no client by a stick entry:
-    an entry would bring *new* connections, which a drain must end.
+    an entry would bring *new* connections, which a drain must end. A hung server may still be
+    finishing what it has; only of a dead one is everything lost (``driver`` ends it).
     """
     if member.admin is Admin.HALT:
         return Mode.MAINT, False
     if member.takes_new:
         return Mode.READY, True
     if member.standing is Standing.DOWN:
-        return Mode.READY, False
+        return Mode.READY if member.health.verdict is Verdict.DEAD else Mode.DRAIN, False
     return Mode.DRAIN, cookie
 
 

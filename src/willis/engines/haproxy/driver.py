@@ -137,8 +137,11 @@ class HaproxyEngine:
             self._reload(old if isinstance(old, str) else None, text, states)
         self._fill_maps(want)
         self._push(states)
-        halted = {parts(c.key) for c in changes if c.key in states and states[c.key].mode is Mode.MAINT}
-        endings.cut(self._master, halted - hl7.left(_maps(want).get(hl7.LEAVING, ())).keys())
+        changed = {c.key: states[c.key] for c in changes if c.key in states and c.have is not None}
+        halted = {parts(key) for key, state in changed.items() if state.mode is Mode.MAINT}
+        dead = {parts(key) for key, state in changed.items() if state.mode is Mode.READY and not state.up}
+        waits = hl7.left(_maps(want).get(hl7.LEAVING, ())).keys()
+        endings.cut(self._master, (halted - waits) | dead)
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         """Counters by (service, host), over reloads; see ``traffic`` for what they miss."""

@@ -31,7 +31,7 @@ class Mode(StrEnum):
 class ServerState:
     """What one server may carry. Every pair of ``mode`` and ``up`` says one thing:
 
-    ready, up: new connections. ready, down: the checks say so; running ones finish.
+    ready, up: new connections. ready, down: dead; what it had is ended, so that clients try again.
     drain, up: only browsers that hold its cookie. drain, down: running connections finish.
     maint (down): halted, its connections are cut.
     """

@@ -104,6 +104,14 @@ def test_only_open_members_with_a_weight_are_in_the_table() -> None:
     assert standings == [Standing.DOWN, Standing.DRAIN, Standing.DRAIN, Standing.OPEN]
 
 
+def test_a_hung_server_keeps_what_it_has_unless_it_is_halted() -> None:
+    config = site(dr())
+    hung = seen(config, vna1=Verdict.HUNG)
+    assert compile_l4(config, hung)["member/DicomRouting/vna1"].standing is Standing.DRAIN
+    halted = replace(hung, admin={Place("vna1"): Admin.HALT})
+    assert compile_l4(config, halted)["member/DicomRouting/vna1"].standing is Standing.DOWN
+
+
 def test_before_the_first_look_running_connections_stay() -> None:
     config = site(dr())
     held = compile_l4(config, Status())

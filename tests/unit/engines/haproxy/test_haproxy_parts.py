@@ -121,6 +121,7 @@ def test_each_standing_has_its_own_state() -> None:
     assert modes(web(), status) == [("ready", False), ("drain", True), ("maint", False)]
     sticky = web(persistence=None)
     assert modes(sticky, status) == [("ready", False), ("drain", False), ("maint", False)]
+    assert modes(web(), seen(config, Verdict.HUNG)) == [("drain", False)] * 3
     assert modes(web(), Status()) == [("drain", True)] * 3
     assert modes(web(), seen(config, Verdict.BUSY)) == [("ready", True)] * 3
 
