@@ -1,4 +1,4 @@
-"""Layer 7, DICOM over a network of hosts: what needs addresses and routes of their own.
+"""Layer 7, DICOM over a network of hosts: what needs addresses, routes and rights of its own.
 
 Orthanc that ties AE titles to addresses, with and without a transparent source. Large
 studies, which arrive whole; the route of each server is quick, else dcmtk's servers
@@ -23,6 +23,8 @@ from pydicom import dcmread
 from tests.lab.nat_net import CLIENT, LAB, PORT, VIP, NatNet, converge, nat, site, started, up
 from tests.lab.proxy import eventually
 from willis.engines.haproxy.driver import HaproxyEngine
+from willis.engines.haproxy.process import keeps_capabilities
+from willis.engines.haproxy.runtime import Master
 from willis.engines.routes.driver import RoutesEngine
 from willis.lab import data
 from willis.model.service import Application, Forwarding
@@ -141,6 +143,32 @@ def test_the_client_is_known_by_its_address_only_if_the_proxy_is_transparent(
         assert not (transparent and refused)
         assert "Calling AE Title Not Recognized" in send(net, "MR1", files), "the check is real"
     assert list(archive.instances().values()) == [CLIENT] * len(files)
+
+
+_NET_RAW = 13
+_BOUND = {0, 3, 5, 6, 7, 10, _NET_RAW, 18}
+"""What decision 9 leaves to workers of root, as the numbers of linux/capability.h."""
+
+
+@pytest.mark.parametrize("transparent", [False, True], ids=["own address", "transparent"])
+def test_workers_keep_what_they_must(
+    net: NatNet, engines: tuple[Any, Any], tmp_path: Path, transparent: bool
+) -> None:
+    serve(net, engines, _ORTHANC, transparent=not transparent)
+    serve(net, engines, _ORTHANC, transparent=transparent)
+    worker = Master(tmp_path / "haproxy-master.sock").workers().current
+    lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+    told = dict(line.split(":", 1) for line in lines)
+    kept = {n for n in range(64) if int(told["CapEff"], 16) >> n & 1}
+    if not transparent:
+        assert kept == set()
+    elif keeps_capabilities():
+        assert kept == {_NET_RAW}
+    else:
+        assert _NET_RAW in kept
+        assert kept <= _BOUND
+    # HAProxy before 3.0 cannot give up root and keep a capability.
+    assert (told["Uid"].split()[0] == "0") is (transparent and not keeps_capabilities())
 
 
 @pytest.fixture
