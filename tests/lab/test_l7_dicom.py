@@ -375,6 +375,6 @@ def test_refused_objects_are_counted_by_server(proxy: Proxy) -> None:
         subprocess.run(words, capture_output=True, timeout=60, check=False)
         assert full.stored >= 1
         told = Runtime(proxy.home / "haproxy.sock").ask("show dimse").split()
-        assert told[:4] == ["Dicom", "vna1", str(full.stored), "A700"]
+        assert told[:5] == ["Dicom", "vna1", "8001", "A700", str(full.stored)]
     finally:
         full.close()

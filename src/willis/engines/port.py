@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from willis.model.access import Access
 from willis.model.config import Config
+from willis.model.refusal import Refusal
 from willis.model.service import Address
 from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change
@@ -64,6 +65,15 @@ class Ties(Protocol):
 
     def forget(self, service: str, client: Address | None = None) -> int:
         """End the tie of one client, or of all; connections stay. Returns how many ended."""
+        ...
+
+
+@runtime_checkable
+class Refusals(Protocol):
+    """What an engine offers besides if it reads what real servers answer."""
+
+    def refusals(self) -> dict[tuple[str, str], tuple[Refusal, ...]]:
+        """What servers refused for want of resources, by (service, host). Raises EngineError."""
         ...
 
 

@@ -71,3 +71,5 @@ class Status:
     """Of their weight that servers get now, above 0 to 1; who is not there gets all of it."""
     away: frozenset[Place] = frozenset()
     """Servers that want no new connections by their own word; the last of a pool is not heard."""
+    busy: Mapping[Place, Health] = field(default_factory=lambda: MappingProxyType({}))
+    """Servers that lately refused what clients asked of them, whatever their checks say."""

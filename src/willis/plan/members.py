@@ -12,6 +12,7 @@ from willis.model.check import Check, Command, Fixed, Ping, Question, Target
 from willis.model.config import Config
 from willis.model.service import RealServer, VirtualService
 from willis.model.status import Admin, Health, Place, Status, Verdict
+from willis.plan.refusals import combined
 
 
 class Standing(StrEnum):
@@ -107,7 +108,8 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
     found = []
     for server in service.pool:
         admin = admin_of(status, service.name, server.host)
-        health = status.health.get(target(service, server), Health())
+        checked = status.health.get(target(service, server), Health())
+        health = combined(checked, status.busy.get(Place(server.host, service.name)))
         share = status.shares.get(Place(server.host, service.name), 1.0)
         if health.verdict is Verdict.BUSY:
             share *= _BUSY_SHARE

@@ -8,12 +8,15 @@ server hears of the client. Rejections and what HAProxy has no words for are in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from willis.engines.haproxy import maps, write
 from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.idioms import Idiom
+from willis.engines.haproxy.state import FALLBACK
 from willis.engines.haproxy.write import Token, Writer
+from willis.model.refusal import ASSOCIATION, Refusal
 from willis.model.service import Forwarding, VirtualService
 
 _MOST = 1_000_000
@@ -92,6 +95,39 @@ def lists(service: VirtualService) -> Iterator[tuple[str, maps.Lines]]:
     if wanted.certificates:
         bound = {each.calling: each.name for each in wanted.certificates}
         yield f"{service.name}.certificates", maps.lines(bound)
+
+
+_REFUSED = re.compile(r"^(\S+) (\S+) ([0-9A-F]{4}) ([0-9A-F]{4}) (\d+) (\d+)$", re.MULTILINE)
+_REQUESTS = {
+    "0000": ASSOCIATION,
+    "8001": "C-STORE",
+    "8010": "C-GET",
+    "8020": "C-FIND",
+    "8021": "C-MOVE",
+    "8120": "N-SET",
+    "8130": "N-ACTION",
+    "8140": "N-CREATE",
+}
+"""By the command field of the answer (PS3.7, E.1)."""
+_REJECTED = {"0301": "temporary congestion", "0302": "local limit exceeded"}
+"""By source and reason (PS3.8, 9.3.4)."""
+
+
+def refused(reports: Iterable[str]) -> dict[tuple[str, str], tuple[Refusal, ...]]:
+    """What ``show dimse`` answered in every worker, by (service, host). Fallback servers are not judged."""
+    sums: dict[tuple[str, str], dict[tuple[str, str], Refusal]] = {}
+    for report in reports:
+        for service, server, command, status, count, ago in _REFUSED.findall(report):
+            if server.startswith(FALLBACK):
+                continue
+            request = _REQUESTS.get(command, "request")
+            answer = f"{status} (out of resources)" if command != "0000" else _REJECTED.get(status, "for now")
+            known = sums.setdefault((service, server), {})
+            so_far = known.get((request, answer), Refusal(request, answer, 0, float(ago)))
+            known[request, answer] = Refusal(
+                request, answer, so_far.count + int(count), min(so_far.ago_s, float(ago))
+            )
+    return {place: tuple(sorted(found.values())) for place, found in sums.items()}
 
 
 def _busy(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:

@@ -18,9 +18,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from willis.certificates.store import CertificateStore
-from willis.engines.haproxy import certs, endings, hl7, listener, log, maps, script, stapling, ties, traffic
+from willis.engines.haproxy import (
+    certs,
+    dicom,
+    endings,
+    hl7,
+    listener,
+    log,
+    maps,
+    script,
+    stapling,
+    ties,
+    traffic,
+)
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
+from willis.engines.haproxy.disk import jail, read, write
 from willis.engines.haproxy.process import MasterProcess, keeps_capabilities, verify
 from willis.engines.haproxy.runtime import Master, Runtime
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
@@ -29,6 +42,7 @@ from willis.engines.haproxy.write import TokenError, stamp_of
 from willis.engines.port import Client, EngineError, Traffic
 from willis.model.access import Access
 from willis.model.config import Config
+from willis.model.refusal import Refusal
 from willis.model.service import Address
 from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change
@@ -154,6 +168,12 @@ class HaproxyEngine:
     def alarms(self) -> tuple[str, ...]:
         return ()
 
+    def refusals(self) -> dict[tuple[str, str], tuple[Refusal, ...]]:
+        """What servers refused, in old workers too; nothing where no service speaks DICOM."""
+        if self._process.pid() is None or self._files.dicom_lua not in read(self._loaded):
+            return {}
+        return dicom.refused(self._master.ask(pid, "show dimse") for pid in self._master.workers().all)
+
     def clients(self, service: str) -> list[Client]:
         """The clients that the service's stick table ties to a server."""
         held = self._table(service)
@@ -169,7 +189,7 @@ class HaproxyEngine:
 
     def listen(self) -> socket.socket:
         """Where workers send the access log; one left by a killed engine is replaced. Raises EngineError."""
-        return listener.listen(_jail(Path(self._files.jail)), self._files.user)
+        return listener.listen(jail(Path(self._files.jail)), self._files.user)
 
     def read(self, line: bytes) -> Access | None:
         """What a line of the access log says."""
@@ -183,7 +203,7 @@ class HaproxyEngine:
     def refresh(self) -> None:
         """End what waits to be ended, and keep HAProxy's log from growing without end."""
         self._process.trim_log()
-        if self._process.pid() is not None and self._files.hl7_lua in _read(self._loaded):
+        if self._process.pid() is not None and self._files.hl7_lua in read(self._loaded):
             endings.between_messages(self._runtime, self._master, self._map(hl7.LEAVING))
 
     def close(self) -> None:
@@ -206,7 +226,7 @@ class HaproxyEngine:
     def _text_of(self, stamp: str | None) -> str | None:
         """The text with that digest, from the two copies; None if neither is it."""
         for path in (self._loaded, self._last_good):
-            text = _read(path)
+            text = read(path)
             if stamp is not None and stamp_of(text) == stamp:
                 return text
         return None
@@ -224,11 +244,11 @@ class HaproxyEngine:
         Path(self._files.maps).mkdir(mode=0o700, parents=True, exist_ok=True)
         for lua, wanted in ((self._files.dicom_lua, script.DICOM), (self._files.hl7_lua, script.HL7)):
             if not Path(lua).exists():
-                _write(Path(lua), wanted.text)
+                write(Path(lua), wanted.text)
         for name, lines in _maps(want).items():
             file, text = self._map(name), maps.file_text(lines)
             if not file.exists() or (not only_missing and file.read_text() != text):
-                _write(file, text)
+                write(file, text)
 
     def _fill_maps(self, want: Artefacts) -> None:
         """Bring the running worker's maps to what is wanted, each at once. Raises EngineError."""
@@ -244,7 +264,7 @@ class HaproxyEngine:
 
     def _prove(self, text: str) -> None:
         if text != self._verified:
-            _write(self._candidate, text)
+            write(self._candidate, text)
             verify(self._candidate)
             self._candidate.unlink()
             self._verified = text
@@ -256,18 +276,18 @@ class HaproxyEngine:
 
     def _start(self, text: str, states: Mapping[str, ServerState]) -> None:
         self._prove(text)
-        _write(Path(self._files.server_state), state_file(states))
-        _write(self._loaded, text)
-        jail = _jail(Path(self._files.jail))
+        write(Path(self._files.server_state), state_file(states))
+        write(self._loaded, text)
+        inside = jail(Path(self._files.jail))
         mark = self._process.mark()
-        self._process.start(jail)
+        self._process.start(inside)
         deadline = time.monotonic() + _READY_S
         while not (self._runs(text) and self._process.pid()):
             if not self._process.starting() or time.monotonic() > deadline:
                 self._process.give_up()
                 raise EngineError(f"HAProxy does not start: {self._process.words_since(mark)}")
             time.sleep(_POLL_S)
-        _write(self._last_good, text)
+        write(self._last_good, text)
 
     def _reload(self, old: str | None, text: str, states: Mapping[str, ServerState]) -> None:
         """``old``: the text that runs, if it is known."""
@@ -276,15 +296,15 @@ class HaproxyEngine:
             self._keep_apart()
         before = self._master.workers().reloads
         mark = self._process.mark()
-        _write(Path(self._files.server_state), state_file(states))
-        _write(self._loaded, text)
+        write(Path(self._files.server_state), state_file(states))
+        write(self._loaded, text)
         self._process.signal(signal.SIGUSR2)
         if not self._took(text, before):
             if old is not None:
-                _write(self._loaded, old)
+                write(self._loaded, old)
             said = self._process.words_since(mark)
             raise EngineError(f"HAProxy refused to reload: {said}; the last good configuration goes on")
-        _write(self._last_good, text)
+        write(self._last_good, text)
 
     def _keep_apart(self) -> None:
         """Wait until the running worker is old enough for its stick tables to be handed on.
@@ -362,36 +382,3 @@ def _user() -> str | None:
         return pwd.getpwnam(_USER).pw_name
     except KeyError:
         return None
-
-
-def _jail(directory: Path) -> Path:
-    """A directory that workers may pass through and not read. Raises EngineError."""
-    try:
-        directory.mkdir(mode=0o711, exist_ok=True)
-        directory.chmod(0o711)
-    except OSError as error:
-        raise EngineError(f"{directory} cannot be made: {error.strerror}; HAProxy was not started") from error
-    return directory
-
-
-def _read(path: Path) -> str:
-    return path.read_text(errors="replace") if path.exists() else ""
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file whole or not at all, and keep it over a power cut. Raises EngineError."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise EngineError(f"{path} cannot be written: {error.strerror}; what runs stays as it is") from error

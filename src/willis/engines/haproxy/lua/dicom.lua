@@ -115,10 +115,12 @@ end
 core.register_filter("dicom_rename", Rename, function(flt, args) return flt end)
 
 -- The statuses that servers answer.
-local refusals = {} -- by "service server": seconds with their number of refusals, and the last status
+local refusals = {} -- by "service server command status": seconds with their numbers, and the last one
 
-local function refuse(txn, status)
-  local place = txn.f:be_name() .. " " .. txn.f:srv_name()
+local function refuse(txn, command, status)
+  local server = txn.f:srv_name()
+  if server == nil then return end -- our own word
+  local place = string.format("%s %s %04X %04X", txn.f:be_name(), server, command, status)
   local now = core.now().sec
   local found = refusals[place] or { seconds = {} }
   refusals[place] = found
@@ -126,10 +128,10 @@ local function refuse(txn, status)
     if second <= now - WINDOW_S then found.seconds[second] = nil end
   end
   found.seconds[now] = (found.seconds[now] or 0) + 1
-  found.last, found.at = status, now
+  found.at = now
 end
 
-core.register_cli({ "show", "dimse" }, "show dimse : objects that servers refused for want of resources",
+core.register_cli({ "show", "dimse" }, "show dimse : SERVICE SERVER COMMAND STATUS COUNT SECONDS of refusals",
   function(applet)
     local now = core.now().sec
     for place, found in pairs(refusals) do
@@ -138,21 +140,25 @@ core.register_cli({ "show", "dimse" }, "show dimse : objects that servers refuse
         if second > now - WINDOW_S then count = count + number end
       end
       if count > 0 then
-        applet:send(string.format("%s %d %04X %d\n", place, count, found.last, now - found.at))
+        applet:send(string.format("%s %d %d\n", place, count, now - found.at))
       else
         refusals[place] = nil
       end
     end
   end)
 
--- The status (0000,0900) of a command set, which is always implicit VR little endian.
+-- The status (0000,0900) of a command set, which is always implicit VR little endian, and
+-- its command field (0000,0100).
 local function status_of(command)
-  local at = 1
+  local at, field = 1, 0
   while at + 7 <= #command do
     local group, element, length = string.unpack("<I2I2I4", command, at)
     if group ~= 0 or element > 0x0900 then return nil end
-    if element == 0x0900 then
-      return length == 2 and at + 9 <= #command and string.unpack("<I2", command, at + 8) or nil
+    if element == 0x0100 or element == 0x0900 then
+      if length ~= 2 or at + 9 > #command then return nil end
+      local value = string.unpack("<I2", command, at + 8)
+      if element == 0x0900 then return value, field end
+      field = value
     end
     at = at + 8 + length
   end
@@ -178,14 +184,14 @@ function Statuses:start_analyze(txn, chn)
   if chn:is_resp() then filter.register_data_filter(self, chn) end
 end
 
-function Statuses:take(status, txn)
+function Statuses:take(status, field, txn)
   if good(status) then
     self.ok = self.ok + 1
     return
   end
   self.bad = self.bad + 1
   self.last = string.format("%04X", status)
-  if status & 0xFF00 == 0xA700 then refuse(txn, status) end
+  if status & 0xFF00 == 0xA700 then refuse(txn, field, status) end
 end
 
 -- The part of a PDU that ``want`` asked for is there. False: this is not DICOM.
@@ -194,11 +200,15 @@ function Statuses:step(held, txn)
     self.command = self.command .. held
     if #self.command > LONGEST_COMMAND then return false end
     if self.fragment & 2 ~= 0 then
-      local status = status_of(self.command)
+      local status, field = status_of(self.command)
       self.command = ""
-      if status then self:take(status, txn) end
+      if status then self:take(status, field, txn) end
     end
     self.fragment = nil
+  elseif self.rejected then -- result, source, reason: A-ASSOCIATE-RJ (PS3.8, 9.3.4)
+    local _, result, source, reason = string.unpack("BBBB", held)
+    if result == 2 then refuse(txn, 0, source << 8 | reason) end -- transient
+    return false -- nothing follows
   elseif self.left > 0 then -- the head of a PDV: length, context, control
     local length, _, control = string.unpack(">I4BB", held)
     if length < 2 or length + 4 > self.left then return false end
@@ -212,6 +222,10 @@ function Statuses:step(held, txn)
   else -- the head of a PDU: type, reserved, length
     local kind, _, length = string.unpack(">BBI4", held)
     if kind < 1 or kind > 7 then return false end
+    if kind == 3 and length == 4 then
+      self.rejected, self.want = true, 4
+      return true
+    end
     if kind == 4 then self.left = length else self.skip = length end
   end
   self.want = 6
