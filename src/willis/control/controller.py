@@ -19,6 +19,7 @@ from willis.control.feedback import Listening
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
 from willis.control.orders import Orders
+from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
 from willis.control.shares import Shares
@@ -75,6 +76,7 @@ class Controller:
         self.orders = Orders(self.loop, store)
         self._listening = Listening()
         self._shares = Shares(self.loop, self._listening)
+        self._refusing = Refusing(self.loop)
         alerter = Alerter(node, certificates.authority_path)
         self.events = Events(self.loop, store, alerter, (alerter.failures, self._listening.silent))
         self._eyes = eyes(self._take_result)
@@ -89,6 +91,7 @@ class Controller:
         self.orders.start()
         self.events.start()
         self._shares.start()
+        self._refusing.start()
         if self.renewal is not None:
             self.renewal.start(self.loop)
         self._follow()
@@ -101,6 +104,7 @@ class Controller:
         self.orders.close()
         self.events.close()
         self._shares.close()
+        self._refusing.close()
         self._listening.close()
         if self.renewal is not None:
             await self.renewal.close()
