@@ -69,6 +69,9 @@ class Eyes:
     def set(self, targets: Mapping[Target, Check]) -> None:
         pass
 
+    async def look(self, target: Target, check: Check) -> Result:
+        return Result(time.time(), Verdict.HUNG, f"asked {target} now")
+
     def close(self) -> None:
         pass
 
@@ -265,6 +268,20 @@ def test_what_is_applied_on_trial_is_confirmed_or_undone(tell: Callable[[Story],
         assert "+    vip: 10.60.0.105" in (await s.get("/revisions/1/diff/5"))["diff"]
         assert (await s.get("/revisions/3/diff/5"))["diff"] == []
         await s.post("/revisions/99/restore", 409)
+
+    tell(story)
+
+
+def test_a_check_asked_for_now_is_shown_and_changes_no_verdict(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP)
+        found = await s.post("/check/DicomRouting/vna1")
+        assert (found["ok"], found["verdict"], found["log_lines_a_day"]) == (False, "up", 0)
+        assert [(c["verdict"], c["decoded"]) for c in found["checks"]] == [
+            ("hung", "asked tcp:10.60.0.11:11112 now")
+        ]
+        await s.post("/check/DicomRouting/nobody", 409)
 
     tell(story)
 

@@ -11,11 +11,12 @@ from fastapi.responses import JSONResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
-from willis.api import acme, certificates, events, logs
+from willis.api import acme, certificates, doctor, events, logs
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, OrderBody, WishBody
 from willis.config import Problem, load
 from willis.control.changes import Invalid, Plan, Refused, Wish, lines
 from willis.control.controller import Controller
+from willis.control.doctor import Doctor
 from willis.control.store import Revision, StoreError
 from willis.model.status import Admin
 from willis.plan.diff import Change
@@ -36,6 +37,7 @@ def build(controller: Controller) -> FastAPI:
         acme.routes(app, controller.renewal)
     certificates.routes(app, controller.certificates)
     events.routes(app, controller.events)
+    doctor.routes(app, Doctor(controller.loop))
     for state in Admin:
         _order(app, controller, state)
     return app
@@ -56,6 +58,11 @@ def _reports(app: FastAPI, controller: Controller) -> None:
     async def explain(service: str, host: str) -> Json:
         """Why a server is up or down, with the transcript of its checks."""
         return controller.explain(service, host)
+
+    @app.post("/api/v1/check/{service}/{host}")
+    async def check(service: str, host: str) -> Json:
+        """Ask a real server now what its check asks, with the transcript; its verdict stays as it is."""
+        return await controller.check(service, host)
 
     @app.get("/api/v1/sessions/{service}")
     async def sessions(service: str) -> Json:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, certificate, live, show
+from willis.cli import acme, certificate, doctor, live, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -72,6 +72,7 @@ def _asking(ctx: typer.Context) -> Iterator[Client]:
 
 
 live.add(app, _asking)
+doctor.add(app, _asking)
 app.add_typer(acme.commands(_asking), name="acme")
 app.add_typer(certificate.commands(_asking), name="certificate")
 
@@ -237,6 +238,22 @@ def explain(
         raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
     with _asking(ctx) as engine:
         _print(engine.get(f"/explain/{service}/{host}"), as_json, show.show_explanation)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    where: Annotated[str, typer.Argument(help="SERVICE/HOST")],
+    as_json: AsJson = False,
+) -> None:
+    """Ask a real server now what its check asks, and show all that was said. Exit code 1 if it fails."""
+    service, slash, host = where.partition("/")
+    if not slash:
+        raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
+    with _asking(ctx) as engine:
+        answer = engine.post(f"/check/{service}/{host}", {})
+        _print(answer, as_json, show.show_check)
+    raise typer.Exit(0 if answer["ok"] else 1)
 
 
 @app.command()

@@ -180,6 +180,16 @@ def show_explanation(found: Json) -> None:
         out.print(f"  meaning   {escape(look['decoded'])}")
 
 
+def show_check(found: Json) -> None:
+    """Each question with its transcript, and how loud the check is."""
+    for look in found["checks"]:
+        word = "[green]● good[/]" if look["ok"] else f"[red]■ {look['verdict']}[/]"
+        out.print(f"{word} · {look['kind']} · {look['took_ms']} ms")
+        _show_transcript(look)
+        out.print(f"  meaning   {escape(look['decoded'])}")
+    out.print(f"[dim]its check makes the server log about {found['log_lines_a_day']:,} lines a day[/]")
+
+
 def _show_transcript(look: Json) -> None:
     """Line by line with its times, where a look has more than one question and one answer."""
     if len(look["transcript"]) < 3:

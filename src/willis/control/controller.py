@@ -29,9 +29,10 @@ from willis.health.schedule import Schedule
 from willis.model.check import Check, Target
 from willis.model.config import Config
 from willis.model.persistence import SourcePersistence
-from willis.model.service import Address
+from willis.model.service import Address, VirtualService
 from willis.model.status import Health, Status
-from willis.plan.members import members, target, targets
+from willis.plan.members import Member, members, target, targets
+from willis.plan.noise import lines_a_day
 from willis.plan.verdict import Result, Track, advance
 
 log = logging.getLogger("willis.control")
@@ -46,6 +47,8 @@ class Eyes(Protocol):
     """Whoever looks at the targets and tells the results."""
 
     def set(self, targets: Mapping[Target, Check]) -> None: ...
+
+    async def look(self, target: Target, check: Check) -> Result: ...
 
     def close(self) -> None: ...
 
@@ -194,14 +197,7 @@ class Controller:
 
     def explain(self, service_name: str, host: str) -> dict[str, object]:
         """``explain --json``. Raises Refused."""
-        service = self.loop.config.service(service_name)
-        if service is None:
-            raise Refused(f"there is no service {service_name!r}; see 'willis status'")
-        found = [m for m in members(service, self.loop.status) if m.server.host == host]
-        if not found:
-            known = ", ".join(s.host for s in service.pool)
-            raise Refused(f"service {service_name} has no real server on host {host!r}; its pool: {known}")
-        member = found[0]
+        service, member = self._member(service_name, host)
         track = self._tracks.get(target(service, member.server), Track())
         looks = [r for r in (track.last_failed, track.last_good) if r is not None]
         return {
@@ -211,8 +207,34 @@ class Controller:
             "admin": member.admin.value,
             "sentence": sentence(service, member),
             "advice": advice(member),
+            "log_lines_a_day": lines_a_day(service.check),
             "checks": [_look(r) for r in sorted(looks, key=lambda r: -r.at)],
         }
+
+    async def check(self, service_name: str, host: str) -> dict[str, object]:
+        """``check --json``: every question, asked now; the verdict stays as it is. Raises Refused."""
+        service, member = self._member(service_name, host)
+        light = target(service, member.server)
+        questions = dict.fromkeys((light, light.deeper()))
+        results = [await self._eyes.look(each, service.check) for each in questions]
+        return {
+            "service": service_name,
+            "host": host,
+            "ok": all(result.ok for result in results),
+            "verdict": member.health.verdict.value,
+            "log_lines_a_day": lines_a_day(service.check),
+            "checks": [_look(result) | {"verdict": result.verdict.value} for result in results],
+        }
+
+    def _member(self, service_name: str, host: str) -> tuple[VirtualService, Member]:
+        service = self.loop.config.service(service_name)
+        if service is None:
+            raise Refused(f"there is no service {service_name!r}; see 'willis status'")
+        found = [m for m in members(service, self.loop.status) if m.server.host == host]
+        if not found:
+            known = ", ".join(s.host for s in service.pool)
+            raise Refused(f"service {service_name} has no real server on host {host!r}; its pool: {known}")
+        return service, found[0]
 
     def _tied_service(self, name: str) -> None:
         service = self.loop.config.service(name)

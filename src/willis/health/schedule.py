@@ -46,6 +46,10 @@ class Schedule:
         if self._keeper is None:
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
+    async def look(self, target: Target, check: Check) -> Result:
+        """One look now, beside those that are due."""
+        return await self._look(target, check)
+
     def close(self) -> None:
         """Look no more."""
         for task in (self._keeper, *self._running):
