@@ -1,0 +1,72 @@
+"""Reads the node's interfaces, default routes and settings in the calling thread's network namespace."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from willis.doctor.seen import Gateway, Link
+from willis.model.service import Address
+
+_SYS = Path("/proc/sys/net")
+_ETHERNET = 1
+"""ARPHRD_ETHER."""
+_STRICT = 1
+_MAIN = 254
+"""RT_TABLE_MAIN."""
+
+
+def links() -> dict[str, Link]:
+    """The interfaces by name. Raises OSError."""
+    with IPRoute() as route:
+        addresses: dict[int, set[Address]] = {}
+        for each in route.get_addr():
+            text = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
+            addresses.setdefault(each["index"], set()).add(ip_address(text))
+        found = [_link(each, frozenset(addresses.get(each["index"], ()))) for each in route.get_links()]
+    return {link.name: link for link in found}
+
+
+def gateways() -> tuple[Gateway, ...]:
+    """The default routes of the main table."""
+    found = []
+    with IPRoute() as route:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for each in route.get_default_routes(family=family, table=_MAIN):
+                index, address = each.get_attr("RTA_OIF"), each.get_attr("RTA_GATEWAY")
+                if index is not None:
+                    found.append(
+                        Gateway(socket.if_indextoname(index), ip_address(address) if address else None)
+                    )
+    return tuple(found)
+
+
+def number(name: str) -> int | None:
+    """A setting such as ``netfilter/nf_conntrack_tcp_timeout_established``; None where there is none."""
+    try:
+        return int((_SYS / name).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _link(message: Any, addresses: frozenset[Address]) -> Link:  # noqa: ANN401 - pyroute2 has no types
+    name: str = message.get_attr("IFLA_IFNAME")
+    mac = message.get_attr("IFLA_ADDRESS") or ""
+    return Link(
+        name=name,
+        mac=bytes.fromhex(mac.replace(":", "")) if message["ifi_type"] == _ETHERNET else b"",
+        mtu=message.get_attr("IFLA_MTU"),
+        carrier=bool(message.get_attr("IFLA_CARRIER")),
+        addresses=addresses,
+        strict=_filter(name) == _STRICT,
+    )
+
+
+def _filter(interface: str) -> int:
+    """The reverse path filter that holds: the higher of the interface's and that of all (ip-sysctl.rst)."""
+    names = ("all", interface)
+    return max(number(f"ipv4/conf/{each}/rp_filter") or 0 for each in names)

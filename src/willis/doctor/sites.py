@@ -1,0 +1,44 @@
+"""What the doctor must know of a site: who is where, and who owns what. Pure."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+from willis.model.config import Config
+from willis.model.service import Address, Forwarding, RealServer, VirtualService
+
+
+def servers_of(service: VirtualService) -> tuple[RealServer, ...]:
+    """The pool and the fallback server."""
+    return (*service.pool, *((service.fallback,) if service.fallback else ()))
+
+
+def vips_of(config: Config) -> tuple[Address, ...]:
+    """Each VIP once, in the document's order."""
+    return tuple(dict.fromkeys(service.vip for service in config.services))
+
+
+def addresses_of(config: Config) -> dict[Address, str]:
+    """Every address of a host by which real servers are reached, with the host's name."""
+    found = {host.address: host.name for host in config.hosts}
+    for service in config.services:
+        found.update({server.address: server.host for server in servers_of(service)})
+    return found
+
+
+def direct_vips(config: Config, host: str) -> tuple[Address, ...]:
+    """The VIPs that a host must own, since it serves them by direct routing."""
+    services = (s for s in config.services if s.forwarding is Forwarding.DR)
+    return tuple(
+        dict.fromkeys(s.vip for s in services if any(server.host == host for server in servers_of(s)))
+    )
+
+
+def own_ipv6(config: Config) -> dict[str, IPv6Address]:
+    """The node's own IPv6 address on each interface that has one."""
+    return {
+        interface.name: own.ip
+        for interface in config.interfaces
+        for own in interface.addresses
+        if isinstance(own.ip, IPv6Address)
+    }
