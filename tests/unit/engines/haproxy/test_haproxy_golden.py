@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.builders import dr, server, site, web
-from tests.unit.engines.haproxy.cases import dicom, http, limits
+from tests.pki import Root, pem
+from tests.unit.engines.haproxy.cases import dicom, http, limits, tls, transparent
+from willis.certificates.store import CertificateStore
 from willis.engines.haproxy import maps, script
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.process import binary
@@ -31,6 +33,7 @@ FILES = replace(
     HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis")),
     dicom_lua="/var/lib/willis/dicom.lua",
     hl7_lua="/var/lib/willis/hl7.lua",
+    holdings=tls.HOLDINGS,
 )
 
 
@@ -78,6 +81,8 @@ CASES: dict[str, tuple[Config, dict[str, bool]]] = {
     **dicom.CASES,
     **http.CASES,
     **limits.CASES,
+    **tls.CASES,
+    **transparent.CASES,
 }
 
 
@@ -102,11 +107,17 @@ def test_the_real_binary_accepts_it_without_a_warning(case: str, tmp_path: Path)
         FILES,
         server_state=str(tmp_path / "servers"),
         maps=str(tmp_path),
+        tls=str(tmp_path / "certificates"),
         dicom_lua=str(tmp_path / "dicom.lua"),
         hl7_lua=str(tmp_path / "hl7.lua"),
     )
     Path(files.dicom_lua).write_text(script.DICOM.text)
     Path(files.hl7_lua).write_text(script.HL7.text)
+    store, root = CertificateStore(Path(files.tls)), Root("Golden")
+    for name, _ in tls.HOLDINGS.certificates:
+        store.put(name, root.issue(f"{name}.example").pem_with_key)
+    for name, _ in tls.HOLDINGS.authorities:
+        store.put_authority(name, pem(root.certificate))
     found = compiled(case, files)
     states = {key: state for key, state in found.items() if isinstance(state, ServerState)}
     Path(files.server_state).write_text(state_file(states))
