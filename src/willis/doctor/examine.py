@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
-from willis.doctor import kernel, neighbours, rules_wire
+from willis.doctor import kernel, neighbours, path, rules_path, rules_wire
 from willis.doctor.finding import Finding, Report, Severity
 from willis.doctor.seen import Link, Place, Seen
 from willis.doctor.sites import addresses_of, own_ipv6, vips_of
@@ -35,7 +36,11 @@ def examine(config: Config, status: Status) -> Report:
     began = time.monotonic()
     log = _Log()
     seen = _look(config, status, log)
-    findings = [*rules_wire.thieves(config, seen), *rules_wire.strangers(config, seen)]
+    findings = [
+        *rules_wire.thieves(config, seen),
+        *rules_path.paths(config, status, seen),
+        *rules_wire.strangers(config, seen),
+    ]
     return Report(
         _sorted(findings),
         tuple(log.looked_at),
@@ -60,7 +65,18 @@ def _look(config: Config, status: Status, log: _Log) -> Seen:
     if wires:
         hosts = len(addresses_of(config))
         log.looked_at.append(f"who answers for {vips} VIPs and {hosts} hosts on {', '.join(wires)}")
-    return Seen(links, gateways, owners)
+    return _knock(config, status, Seen(links, gateways, owners), log)
+
+
+def _knock(config: Config, status: Status, seen: Seen, log: _Log) -> Seen:
+    """Add what comes of knocking at direct routing's servers."""
+    knocks, passed = rules_path.knocks(config, status, seen)
+    log.passed_over += passed
+    if not knocks:
+        return seen
+    replies = path.knock(knocks, seen.links)
+    log.looked_at.append(f"the path of direct routing, by {len(replies)} SYNs with the servers' MACs")
+    return replace(seen, replies=replies)
 
 
 def _wires(config: Config, links: dict[str, Link], log: _Log) -> dict[str, Link]:

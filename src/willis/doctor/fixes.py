@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from willis.doctor.finding import Fix
 from willis.model.service import Address
 
+Door = tuple[Address, int]
+"""A VIP and a port."""
 _KEEP = (
     "# keep both: the settings in /etc/sysctl.d/90-willis.conf, the addresses in the network configuration"
 )
@@ -30,7 +32,7 @@ def leave(vips: Sequence[Address], address: Address) -> Fix:
         *(f"ip address del {vip}/{vip.max_prefixlen} dev DEV" for vip in vips),
         "# and from the network configuration, or it comes back",
     ]
-    return Fix(tuple(linux), tuple(_taken(vip) for vip in vips))
+    return Fix(tuple(linux), tuple(f"Remove-NetIPAddress -IPAddress {vip} -Confirm:$false" for vip in vips))
 
 
 def no_proxy_arp(version: int) -> Fix:
@@ -53,28 +55,31 @@ def plug_in(interface: str) -> Fix:
     )
 
 
-def listen_on(vip: Address, ports: Sequence[int]) -> Fix:
-    """Have an application listen on the VIP too."""
-    linux = [f"ss -ltn sport = :{port}   # must show *, 0.0.0.0, [::] or {vip}" for port in ports]
-    windows = [
-        f"Get-NetTCPConnection -State Listen -LocalPort {port}   # must show 0.0.0.0, :: or {vip}"
-        for port in ports
-    ]
-    advice = "# else have the application listen on all addresses, and start it again"
-    return Fix((*linux, advice), (*windows, advice))
-
-
-def let_in(vip: Address, ports: Sequence[int]) -> Fix:
-    """Open a host's own firewall for the VIP."""
+def listen_on(doors: Sequence[Door]) -> Fix:
+    """Have applications listen on VIPs too."""
+    ports = sorted({port for _, port in doors})
     listed = ", ".join(map(str, ports))
-    family = "ip" if vip.version == 4 else "ip6"
+    linux = " or ".join(f"sport = :{port}" for port in ports)
+    advice = (
+        "# must show all addresses (*, 0.0.0.0, [::]) or the VIP; else set the application so, and start it"
+    )
+    return Fix(
+        (f"ss -ltnp '{linux}'", advice),
+        (f"Get-NetTCPConnection -State Listen -LocalPort {listed}", advice),
+    )
+
+
+def let_in(doors: Sequence[Door]) -> Fix:
+    """Open a host's own firewall for VIPs."""
+    ports = ", ".join(str(port) for port in sorted({port for _, port in doors}))
+    vips = ", ".join(dict.fromkeys(str(vip) for vip, _ in doors))
     linux = (
         "nft list ruleset   # or iptables-save: look for what drops or rejects it",
-        f"nft insert rule inet filter input {family} daddr {vip} tcp dport {{ {listed} }} accept",
+        f"# and let in TCP ports {ports} for {vips}",
     )
     windows = (
-        f'New-NetFirewallRule -DisplayName "VIP {vip}" -Direction Inbound -Protocol TCP '
-        f"-LocalAddress {vip} -LocalPort {','.join(map(str, ports))} -Action Allow",
+        'New-NetFirewallRule -DisplayName "Willis VIPs" -Direction Inbound -Action Allow '
+        f"-Protocol TCP -LocalAddress {vips} -LocalPort {ports}",
     )
     return Fix(linux, windows)
 
@@ -97,26 +102,22 @@ def _on_loopback(vip: Address) -> str:
 
 def _windows(vips: Sequence[Address], address: Address) -> list[str]:
     """As in docs/guide/direct-routing.md. ``address`` finds the card that faces the node."""
+    families = {vip.version: [each for each in vips if each.version == vip.version] for vip in vips}
     return [
         '# once: Device Manager > Add legacy hardware > "Microsoft KM-TEST Loopback Adapter"; name it vip',
         f"$lan = (Get-NetIPAddress -IPAddress {address}).InterfaceAlias",
-        *(line for version in sorted({vip.version for vip in vips}) for line in _weak_host(version)),
-        *(_taken(vip) for vip in vips),
-        *(
-            f'New-NetIPAddress -InterfaceAlias "vip" -IPAddress {vip} -PrefixLength {vip.max_prefixlen} '
-            "-SkipAsSource $true"
-            for vip in vips
-        ),
+        *(line for version, family in families.items() for line in _weak_host(version, family)),
     ]
 
 
-def _weak_host(version: int) -> tuple[str, str]:
+def _weak_host(version: int, vips: Sequence[Address]) -> tuple[str, ...]:
+    """The cards take each other's packets; the VIPs go from wherever they are to the loopback adapter."""
     start = f"netsh interface ipv{version} set interface"
+    new = f'New-NetIPAddress -InterfaceAlias "vip" -IPAddress $_ -PrefixLength {vips[0].max_prefixlen}'
     return (
         f'{start} "$lan" weakhostreceive=enabled',
         f'{start} "vip" weakhostreceive=enabled weakhostsend=enabled metric=254',
+        "$vips = " + ", ".join(f"'{vip}'" for vip in vips),
+        "Remove-NetIPAddress -IPAddress $vips -Confirm:$false -ErrorAction SilentlyContinue",
+        f"$vips | ForEach-Object {{ {new} -SkipAsSource $true }}",
     )
-
-
-def _taken(vip: Address) -> str:
-    return f"Remove-NetIPAddress -IPAddress {vip} -Confirm:$false -ErrorAction SilentlyContinue"

@@ -8,12 +8,9 @@ from willis.doctor import fixes
 from willis.doctor.finding import Finding, Fix, Severity
 from willis.doctor.frames import mac_text
 from willis.doctor.seen import Seen
-from willis.doctor.sites import addresses_of, direct_vips, vips_of
+from willis.doctor.sites import addresses_of, direct_vips, listed, vips_named, vips_of
 from willis.model.config import Config
 from willis.model.service import Address
-
-_NAMED = 4
-"""VIPs that a sentence names; the evidence names all."""
 
 
 def thieves(config: Config, seen: Seen) -> Iterator[Finding]:
@@ -22,7 +19,7 @@ def thieves(config: Config, seen: Seen) -> Iterator[Finding]:
         hosts = _hosts_with(config, seen, mac)
         at_home = [vip for vip in vips if _is_home(config, interface, vip)]
         severity = Severity.ERROR if at_home else Severity.WARNING
-        evidence = f"{mac_text(mac)} answered on {interface} for {_listed(vips)}"
+        evidence = f"{mac_text(mac)} answered on {interface} for {listed(vips)}"
         yield Finding(
             severity, *_told(config, seen, mac, hosts, vips, evidence), _fix(config, seen, mac, vips)
         )
@@ -62,17 +59,17 @@ def _told(
 ) -> tuple[str, str, str]:
     """What, where and evidence."""
     protocol = "ARP" if vips[0].version == 4 else "neighbour solicitations"
-    some = _some(vips)
+    named = vips_named(vips)
     router = _router(seen, mac)
     if hosts:
         who = " and ".join(hosts)
         own = next(a for a, name in addresses_of(config).items() if name == hosts[0] and _has(seen, a, mac))
-        what = f"real server {who} answers {protocol} for {some}: it steals traffic that belongs to the node"
+        what = f"real server {who} answers {protocol} for {named}: it steals traffic that belongs to the node"
         return what, hosts[0], f"{evidence}, and for {hosts[0]}'s own {own}"
     if router is not None:
-        what = f"the router {router} answers {protocol} for {some}: it steals traffic (proxy ARP)"
+        what = f"the router {router} answers {protocol} for {named}: it steals traffic (proxy ARP)"
         return what, str(router), f"{evidence}, and for the node's default gateway {router}"
-    what = f"{some} already in use by the machine with MAC {mac_text(mac)}, which is no host of the document"
+    what = f"{named} already in use by the machine with MAC {mac_text(mac)}, which is no host of the document"
     return what, str(vips[0]), evidence
 
 
@@ -112,13 +109,3 @@ def _router(seen: Seen, mac: bytes) -> Address | None:
 def _is_home(config: Config, interface: str, vip: Address) -> bool:
     home = config.interface_to(vip)
     return home is not None and home.name == interface
-
-
-def _some(vips: Sequence[Address]) -> str:
-    if len(vips) <= _NAMED:
-        return f"VIP{'s' if len(vips) > 1 else ''} {_listed(vips)}"
-    return f"VIP {vips[0]} and {len(vips) - 1} more"
-
-
-def _listed(vips: Sequence[Address]) -> str:
-    return ", ".join(map(str, vips))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv6Address
 
 from willis.model.config import Config
 from willis.model.service import Address, Forwarding, RealServer, VirtualService
+
+_NAMED = 4
+"""Things that a sentence names; its evidence names all."""
 
 
 def servers_of(service: VirtualService) -> tuple[RealServer, ...]:
@@ -42,3 +46,17 @@ def own_ipv6(config: Config) -> dict[str, IPv6Address]:
         for own in interface.addresses
         if isinstance(own.ip, IPv6Address)
     }
+
+
+def some(things: Sequence[object]) -> str:
+    """Things in a sentence: all, or the first and how many more."""
+    return listed(things) if len(things) <= _NAMED else f"{things[0]} and {len(things) - 1} more"
+
+
+def vips_named(vips: Sequence[Address]) -> str:
+    """VIPs in a sentence."""
+    return f"VIP{'s' if 1 < len(vips) <= _NAMED else ''} {some(vips)}"
+
+
+def listed(things: Sequence[object]) -> str:
+    return ", ".join(map(str, things))
