@@ -1,4 +1,6 @@
-"""``python -m bench l4|l7|scale|failover [--json] [--rounds N] [--quick]``: run from the repository's root.
+"""``python -m bench WHAT [--json] [--rounds N] [--quick]``: run from the repository's root.
+
+WHAT is l4, l7, scale, failover or checks.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -13,7 +15,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import failover, l7, scale
+from bench import checks, failover, l7, scale
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -71,7 +73,12 @@ def _l7(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], Ren
     return figures.as_json(), l7.table(figures)
 
 
-_BENCHES = {"l4": _l4, "l7": _l7, "scale": _scale, "failover": _failover}
+def _checks(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    figures = checks.measure(options.rounds or (1 if options.quick else 3), tell)
+    return checks.as_json(figures), checks.table(figures)
+
+
+_BENCHES = {"l4": _l4, "l7": _l7, "scale": _scale, "failover": _failover, "checks": _checks}
 
 
 def _options() -> argparse.Namespace:
@@ -81,7 +88,7 @@ def _options() -> argparse.Namespace:
         choices=list(_BENCHES),
         help="l4: cost of a packet beside plain forwarding; "
         " l7: the proxy beside one tuned by hand; scale: time to apply 1,000 services;"
-        " failover: how long clients meet a killed server",
+        " failover: how long clients meet a killed server; checks: what looking costs",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--quick", action="store_true", help="under 40 s, coarser")

@@ -1,4 +1,4 @@
-"""Looks at every target in time: one task that waits, and at most ``most`` looks at once."""
+"""Looks at every target in time: one timer, and at most ``most`` looks at once."""
 
 from __future__ import annotations
 
@@ -35,37 +35,35 @@ class Schedule:
         self._clock = clock
         self._timetable = Timetable(chance)
         self._most = most
-        self._changed = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._keeper: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def set(self, targets: Mapping[Target, Check]) -> None:
         """Look at these targets and no others; those that stay are not disturbed."""
         self._timetable.set(targets, self._clock())
-        self._changed.set()
-        if self._keeper is None:
-            self._keeper = asyncio.get_running_loop().create_task(self._keep())
-
-    async def look(self, target: Target, check: Check) -> Result:
-        """One look now, beside those that are due."""
-        return await self._look(target, check)
+        self._go_on()
 
     def close(self) -> None:
         """Look no more."""
-        for task in (self._keeper, *self._running):
-            if task is not None:
-                task.cancel()
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._running:
+            task.cancel()
 
-    async def _keep(self) -> None:
-        while True:
-            self._changed.clear()
-            self._begin()
-            due = self._timetable.next_due() if len(self._running) < self._most else None
-            pause = None if due is None else max(0.0, due - self._clock())
-            try:
-                await asyncio.wait_for(self._changed.wait(), pause)
-            except TimeoutError:
-                continue
+    def _go_on(self) -> None:
+        """Start what is due, and come back when the next look is."""
+        if self._closed:
+            return
+        self._begin()
+        due = self._timetable.next_due() if len(self._running) < self._most else None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            pause = max(0.0, due - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(pause, self._go_on)
 
     def _begin(self) -> None:
         """Start what is due, as far as there is room."""
@@ -79,7 +77,7 @@ class Schedule:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._changed.set()
+        self._go_on()
 
     async def _one(self, due: Due) -> None:
         result = None
