@@ -44,6 +44,10 @@ class Schedule:
         self._timetable.set(targets, self._clock())
         self._go_on()
 
+    async def look(self, target: Target, check: Check) -> Result:
+        """One look now, beside those that are due."""
+        return await self._look(target, check)
+
     def close(self) -> None:
         """Look no more."""
         self._closed = True
