@@ -1,0 +1,142 @@
+"""The doctor finds what is wrong around the node, and its remedies, typed as printed, mend it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from typing import Any
+
+import pytest
+
+from tests.lab.drill import Drill
+
+pytestmark = pytest.mark.lab
+
+Json = dict[str, Any]
+
+_SOON_S = 10.0
+"""A stolen VIP must be named within this time (fault matrix, 7)."""
+
+
+def test_a_clean_site_has_no_error_and_no_server_noticed_the_visit(canon: Drill) -> None:
+    entries = _entries(canon)
+    report = _report(canon)
+    assert [f for f in report["findings"] if f["severity"] != "note"] == []
+    assert report["passed_over"] == []
+    assert _entries(canon) == entries
+
+
+def test_a_server_that_answers_arp_for_vips_is_named_and_the_printed_fix_silences_it(canon: Drill) -> None:
+    _run(canon, "vna2", "sysctl -w net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.eth0.arp_ignore=0")
+    began = time.monotonic()
+    finding = _error(canon, "answers ARP")
+    assert time.monotonic() - began < _SOON_S
+    mac = json.loads(canon.run("vna2", "ip", "-j", "link", "show", "dev", "eth0"))[0]["address"]
+    assert finding["where"] == "vna2"
+    assert finding["evidence"].startswith(mac)
+    assert "10.60.0.101" in finding["evidence"] and "10.60.0.111" in finding["evidence"]
+    _apply(canon, "vna2", finding)
+    assert _errors(canon) == []
+
+
+def test_the_doctor_poisons_no_cache_while_a_thief_answers(canon: Drill) -> None:
+    """Only who asks by itself believes the thief; the doctor's question teaches nobody."""
+    node = json.loads(canon.run("lb1", "ip", "-j", "link", "show", "dev", "eth0"))[0]["address"]
+    canon.run("vna1", "ping", "-c1", "-W2", "-I", "10.60.0.11", "10.60.0.2")
+    _run(canon, "vna2", "sysctl -w net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.eth0.arp_ignore=0")
+    try:
+        before = _neighbours(canon, "net")
+        _error(canon, "answers ARP")
+        after = _neighbours(canon, "net")
+        stolen = {a: mac for a, mac in after.items() if a.startswith("10.60.0.1") and mac != before.get(a)}
+        assert not stolen
+        assert _neighbours(canon, "vna1").get("10.60.0.2") == node
+    finally:
+        _run(canon, "vna2", "sysctl -w net.ipv4.conf.all.arp_ignore=1")
+
+
+def test_a_vip_missing_on_a_loopback_is_named_and_the_printed_fix_brings_it_back(canon: Drill) -> None:
+    _run(canon, "vna3", "ip address del 10.60.0.103/32 dev lo")
+    finding = _error(canon, "does not own")
+    assert finding["where"] == "vna3"
+    assert "VIP 10.60.0.103 " in finding["what"]
+    _apply(canon, "vna3", finding)
+    assert _errors(canon) == []
+
+
+def test_a_router_for_the_vip_is_not_taken_for_its_owner(canon: Drill) -> None:
+    """A server that forwards would send the SYN back to the node, which would schedule it to another."""
+    _run(canon, "vna3", "sysctl -w net.ipv4.ip_forward=1", "ip address del 10.60.0.103/32 dev lo")
+    try:
+        assert "as a router would" in _error(canon, "does not own")["evidence"]
+    finally:
+        _run(canon, "vna3", "sysctl -w net.ipv4.ip_forward=0", "ip address replace 10.60.0.103/32 dev lo")
+
+
+def test_an_address_of_a_machine_that_nobody_knows_is_named_by_its_mac(canon: Drill) -> None:
+    """The twin's switch takes a VIP: no host of the document, and the node's gateway."""
+    bridge = _bridge(canon)
+    _run(canon, "net", f"ip address add 10.60.0.105/32 dev {bridge}")
+    try:
+        finding = _error(canon, "10.60.0.105")
+        assert "proxy ARP" in finding["what"]
+    finally:
+        _run(canon, "net", f"ip address del 10.60.0.105/32 dev {bridge}")
+
+
+def test_an_application_that_does_not_listen_on_the_vip_is_told_from_a_missing_vip(canon: Drill) -> None:
+    canon.lab("kill", "vna2", "hl7")
+    try:
+        finding = _error(canon, "nothing listens")
+        assert finding["where"] == "vna2"
+        assert "10.60.0.103:2398" in finding["evidence"]
+        assert "check is not up either" in finding["what"]
+    finally:
+        canon.lab("restore", "vna2", "hl7")
+
+
+def _report(drill: Drill) -> Json:
+    text = drill.willis("doctor", "--json", check=False)
+    return json.loads(text[text.index("{") : text.rindex("}") + 1])
+
+
+def _errors(drill: Drill) -> list[Json]:
+    return [f for f in _report(drill)["findings"] if f["severity"] == "error"]
+
+
+def _error(drill: Drill, words: str) -> Json:
+    found = _errors(drill)
+    named = [finding for finding in found if words in finding["what"]]
+    assert len(named) == 1, found
+    return named[0]
+
+
+def _apply(drill: Drill, machine: str, finding: Json) -> None:
+    """Type the printed lines for Linux."""
+    _run(drill, machine, *finding["fix"]["linux"])
+
+
+def _run(drill: Drill, machine: str, *lines: str) -> None:
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if words:
+            drill.run(machine, *words)
+
+
+def _entries(drill: Drill) -> int:
+    """Lines in all ledgers: connections that an application noticed."""
+    return sum(len(drill.ledger(service["name"])) for service in drill.status()["services"])
+
+
+def _neighbours(drill: Drill, machine: str) -> dict[str, str]:
+    listed = json.loads(drill.run(machine, "ip", "-j", "neigh", "show") or "[]")
+    return {each["dst"]: each["lladdr"] for each in listed if "lladdr" in each}
+
+
+def _bridge(drill: Drill) -> str:
+    """The switch's bridge in the servers' subnet."""
+    listed = json.loads(drill.run("net", "ip", "-j", "address", "show"))
+    return next(
+        link["ifname"] for link in listed for a in link["addr_info"] if a["local"].startswith("10.60.0.")
+    )
