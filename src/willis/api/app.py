@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import IPvAnyAddress
 
@@ -30,6 +31,7 @@ def build(controller: Controller) -> FastAPI:
     app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StoreError, _store_failed)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     _reports(app, controller)
     _documents(app, controller)
     logs.routes(app, controller.logbook)
@@ -226,6 +228,14 @@ def _refused(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Invalid):
         body["problems"] = [_problem(p) for p in error.problems]
     return JSONResponse(body, status_code=body["status"], media_type="application/problem+json")
+
+
+def _not_understood(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a body, without repeating it: it may hold a key or a passphrase."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else ()
+    said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
+    body = {"title": "not understood", "status": 422, "detail": said}
+    return JSONResponse(body, status_code=422, media_type="application/problem+json")
 
 
 def _store_failed(_: Request, error: Exception) -> JSONResponse:

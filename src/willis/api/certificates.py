@@ -77,3 +77,8 @@ def routes(app: FastAPI, certificates: Certificates) -> None:
     async def add_authority(name: str, body: AuthorityBody) -> Json:
         """Store or replace whom to trust under a name."""
         return certificates.add_authority(name, body.files)
+
+    @app.delete("/api/v1/authorities/{name}")
+    async def remove_authority(name: str) -> Json:
+        """Trust an authority no more, which nothing in the document names."""
+        return certificates.remove_authority(name)

@@ -132,6 +132,16 @@ def _authority(asking: Asking) -> typer.Typer:
                 grid.add_row(row["name"], escape(each["subject"]), each["not_after"])
         show.out.print(grid)
 
+    @app.command()
+    def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+        """Forget the authorities of one name; refused while the document uses it."""
+        with asking(ctx) as engine:
+            answer = engine.delete(f"/authorities/{name}")
+        if as_json:
+            show.as_json(answer)
+        else:
+            show.out.print(f"authority {name} is removed")
+
     return app
 
 

@@ -9,7 +9,7 @@ from willis.certificates.facts import Facts
 from willis.certificates.store import Authority, CertificateError, CertificateStore, Stored
 from willis.control.changes import Refused
 from willis.control.loop import Loop
-from willis.model.service import VirtualService
+from willis.control.uses import authority_users, certificate_users
 
 Row = dict[str, object]
 
@@ -47,11 +47,7 @@ class Certificates:
         return self._row(stored) | {"warnings": list(stored.warnings)}
 
     def remove(self, name: str) -> Row:
-        users = self._users(name)
-        if users:
-            raise Refused(
-                f"certificate {name} is used by {', '.join(users)}; take it out of the document first"
-            )
+        _unused("certificate", name, certificate_users(self._loop.config, name))
         try:
             self._store.remove(name)
         except CertificateError as error:
@@ -79,23 +75,25 @@ class Certificates:
         self._loop.wake()
         return _authority(found)
 
+    def remove_authority(self, name: str) -> Row:
+        _unused("authority", name, authority_users(self._loop.config, name))
+        try:
+            self._store.remove_authority(name)
+        except CertificateError as error:
+            raise Refused(str(error)) from error
+        return {"removed": name}
+
     def _row(self, stored: Stored) -> Row:
         return {
             "name": stored.name,
-            "services": self._users(stored.name),
+            "services": certificate_users(self._loop.config, stored.name),
             "stored_at": _time(stored.at),
         } | _facts(stored.facts)
 
-    def _users(self, name: str) -> list[str]:
-        config = self._loop.config
-        users = [service.name for service in config.services if name in _named(service)]
-        ordered = config.acme is not None and any(c.name == name for c in config.acme.certificates)
-        return [*users, "acme"] if ordered else users
 
-
-def _named(service: VirtualService) -> tuple[str | None, ...]:
-    own = service.tls.certificates if service.tls is not None else ()
-    return (*own, service.server_tls.certificate if service.server_tls is not None else None)
+def _unused(what: str, name: str, users: list[str]) -> None:
+    if users:
+        raise Refused(f"{what} {name} is used by {', '.join(users)}; take it out of the document first")
 
 
 def _authority(found: Authority) -> Row:
