@@ -74,7 +74,8 @@ def site(*services: VirtualService) -> Config:
 def seen(config: Config, verdict: Verdict = Verdict.UP, **hosts: Verdict) -> Status:
     """A status in which every target has ``verdict``, but for the hosts named."""
     names = {h.address: h.name for h in config.hosts}
-    return Status(health={t: Health(hosts.get(names[t.address], verdict), "seen") for t in targets(config)})
+    found = {t: hosts.get(names.get(t.address, ""), verdict) for t in targets(config)}
+    return Status(health={t: Health(each, "seen") for t, each in found.items()})
 
 
 def _services(vip: int) -> st.SearchStrategy[VirtualService]:

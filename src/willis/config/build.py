@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from willis.config.build_check import build_check
-from willis.config.document import MOST_PORTS, SERVICE, SITE
+from willis.config.document import HOST, MOST_PORTS, SERVICE, SITE
 from willis.config.make import make
 from willis.config.parse import guess
 from willis.config.problem import Fault, Path, did_you_mean, shown
@@ -25,6 +25,7 @@ from willis.model.service import (
     Address,
     Application,
     Forwarding,
+    Need,
     Protocol,
     RealServer,
     Scheduler,
@@ -53,13 +54,13 @@ _TIMEOUT_FIELDS = {"established": "established_s", "closing": "closing_s", "data
 
 def build(site: Fields, faults: list[Fault]) -> Config:
     """The config of a parsed document; unknown hosts go to ``faults``."""
-    hosts = {name: (fields or {}).get("address", _NOWHERE) for name, fields in site.get("hosts", {}).items()}
+    hosts = {name: _host(name, fields or {}) for name, fields in site.get("hosts", {}).items()}
     known = hosts if "hosts" in site else None
     defaults: Fields = site.get("defaults", {})
     return Config(
         site=site.get("site", ""),
         interfaces=tuple(_interface(*item) for item in site.get("interfaces", {}).items()),
-        hosts=tuple(Host(name, address) for name, address in hosts.items()),
+        hosts=tuple(hosts.values()),
         services=tuple(
             _Service(name, fields or {}, defaults, known, faults).build()
             for name, fields in site.get("services", {}).items()
@@ -67,6 +68,11 @@ def build(site: Fields, faults: list[Fault]) -> Config:
         acme=make(SITE.by_name["acme"].kind, site.get("acme")),
         alerts=make(SITE.by_name["alerts"].kind, site.get("alerts")) or Alerts(),
     )
+
+
+def _host(name: str, fields: Fields) -> Host:
+    needs: tuple[Need, ...] = make(HOST.by_name["needs"].kind, fields.get("needs", ()))
+    return Host(name, fields.get("address", _NOWHERE), needs)
 
 
 def _interface(name: str, fields: Fields | None) -> Interface:
@@ -83,7 +89,7 @@ class _Service:
         name: str,
         fields: Fields,
         defaults: Fields,
-        hosts: dict[str, Address] | None,
+        hosts: dict[str, Host] | None,
         faults: list[Fault],
     ) -> None:
         self.name = name
@@ -111,6 +117,7 @@ class _Service:
             fallback=self._fallback(),
             floor=fields.get("floor", 0),
             slow_start_s=fields.get("slow-start", 0),
+            watermarks=make(SERVICE.by_name["watermarks"].kind, fields.get("watermarks")),
             feedback=make(SERVICE.by_name["feedback"].kind, fields.get("feedback")),
             source=fields.get("source"),
             one_packet=fields.get("one-packet", False),
@@ -192,4 +199,5 @@ class _Service:
         # In DR the port is always the service's own: naming it is no change.
         if self.forwarding is Forwarding.DR and self.ports == (port,):
             port = None
-        return RealServer(host, (self.hosts or {}).get(host, _NOWHERE), port, weight)
+        found = (self.hosts or {}).get(host, Host(host, _NOWHERE))
+        return RealServer(host, found.address, port, weight, found.needs)

@@ -24,7 +24,7 @@ from willis.config.fields import Key, Many, Names, Record
 from willis.config.scalars import Choice, Duration, Flag, Integer, IPAddress, Name, OwnAddress, PortSpan
 from willis.model.node import Attach
 from willis.model.proxy import ProxyProtocol
-from willis.model.service import Application, Forwarding, Protocol, Scheduler
+from willis.model.service import Application, Forwarding, Need, Protocol, Scheduler, Watermarks
 
 LATER = (Forwarding.TUN,)
 """Forwarding modes that are understood but not carried."""
@@ -79,6 +79,15 @@ TIMEOUTS = Record(
         ),
         Key("datagram", Duration("1s", "30d", whole=True), "UDP.", default="`5m`"),
     ),
+)
+
+WATERMARKS = Record(
+    "Watermarks",
+    (
+        Key("high", Integer(1, 1_000_000), "With so many connections it takes no new ones.", required=True),
+        Key("low", Integer(0, 1_000_000), "Until it has no more than these.", required=True),
+    ),
+    makes=Watermarks,
 )
 
 SERVICE = Record(
@@ -187,6 +196,12 @@ SERVICE = Record(
             default="at once",
         ),
         Key(
+            "watermarks",
+            WATERMARKS,
+            "Connections open to one server, counted every second, at which it gets no new ones.",
+            default="none",
+        ),
+        Key(
             "feedback",
             FEEDBACK,
             "Servers say themselves how much they can take.",
@@ -228,8 +243,27 @@ INTERFACE = Record(
         ),
     ),
 )
+NEED = Record(
+    "Need",
+    (
+        Key("name", Name("need"), "What it is, such as `database`.", required=True),
+        Key("address", IPAddress(), "Where it is.", required=True),
+        Key("port", PORT, "Its TCP port.", required=True),
+    ),
+    makes=Need,
+)
 HOST = Record(
-    "Host", (Key("address", IPAddress(), "The host's own address (RIP).", required=True),), short="address"
+    "Host",
+    (
+        Key("address", IPAddress(), "The host's own address (RIP).", required=True),
+        Key(
+            "needs",
+            Many("need", NEED, most=8, bare=True),
+            "What nothing on it works without: if that does not answer, its servers get no new connections.",
+            default="nothing",
+        ),
+    ),
+    short="address",
 )
 
 DEFAULTS = Record(

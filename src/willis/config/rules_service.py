@@ -199,6 +199,14 @@ def floor_is_within_the_pool(service: VirtualService) -> Iterator[Fault]:
         yield Fault(at(service, "floor"), what, remedy, rests_on=(at(service, "pool"),))
 
 
+def watermarks_are_apart(service: VirtualService) -> Iterator[Fault]:
+    """The `low` watermark is below the `high` one."""
+    marks = service.watermarks
+    if marks is not None and marks.low >= marks.high:
+        what = f"The low watermark ({marks.low}) is not below the high one ({marks.high})."
+        yield Fault((*at(service, "watermarks"), "low"), what, f"Use less than {marks.high}.")
+
+
 SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     forwarding_is_carried,
     ports_are_named,
@@ -218,6 +226,7 @@ SERVICE_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     fallback_stands_apart,
     some_weight_is_left,
     floor_is_within_the_pool,
+    watermarks_are_apart,
     check_ends_before_the_next,
     *CHECK_RULES,
 )

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from willis.config.build import PROXY_KEYS
 from willis.config.build_check import parts
-from willis.config.document import SERVICE, SITE
+from willis.config.document import HOST, SERVICE, SITE
 from willis.config.document_check import CHECK
 from willis.config.fields import Kind, Many, Record, Variant
 from willis.config.make import unmake
@@ -102,7 +102,11 @@ class _Writer:
     def _hosts(self) -> Iterator[str]:
         for host in self.config.hosts:
             yield from self._note(f"hosts.{host.name}", "  ")
-            yield f"  {_token(host.name)}: {_token(host.address)}"
+            if not host.needs:
+                yield f"  {_token(host.name)}: {_token(host.address)}"
+                continue
+            tree = {"address": host.address, "needs": _tree(HOST.by_name["needs"].kind, host.needs)}
+            yield from (f"  {line}" for line in _block(_token(host.name), tree))
 
     def _default_lines(self) -> Iterator[str]:
         yield f"  scheduler: {self.defaults.scheduler}"
@@ -132,6 +136,8 @@ class _Writer:
             yield f"floor: {service.floor}"
         if service.slow_start_s:
             yield f"slow-start: {service.slow_start_s}s"
+        if service.watermarks is not None:
+            yield from _block("watermarks", _tree(SERVICE.by_name["watermarks"].kind, service.watermarks))
         if service.feedback is not None:
             yield from _block("feedback", _tree(SERVICE.by_name["feedback"].kind, service.feedback))
         if service.one_packet:

@@ -57,6 +57,8 @@ def sentence(service: VirtualService, member: Member) -> str:
     who = f"{member.server.host} in {service.name}"
     if member.admin.value != "online":
         return f"{who} is in {member.admin} by an administrator; its check says {member.health.verdict}."
+    if member.full:
+        return f"{who} is above its watermark and takes no new connections until it has room again."
     if member.away:
         return f"{who} wants no new connections by its own word; its check says {member.health.verdict}."
     verdict = member.health.verdict
@@ -93,6 +95,7 @@ def _server_row(service: VirtualService, member: Member, traffic: Traffic, term:
         "standing": member.standing.value,
         "by_floor": member.by_floor,
         "away": member.away,
+        "full": member.full,
         "weight_now": member.weight,
         "reason": member.health.reason,
         "sessions": {"active": traffic.active, "total": traffic.total},

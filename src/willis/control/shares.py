@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from willis.control.feedback import Listening
 from willis.control.loop import Loop
 from willis.model.check import Target
 from willis.model.status import Admin, Place, Verdict
-from willis.plan.shares import Returns, shares
+from willis.plan.shares import Returns, full, shares
 from willis.plan.verdict import GOOD, Track
 
 _TICK_S = 1.0
@@ -52,8 +53,17 @@ class Shares:
         wanted = self._listening.shares()
         found = {p: slow.get(p, 1.0) * wanted.get(p, 1.0) for p in slow.keys() | wanted.keys()}
         away = self._listening.away()
-        if (found, away) != (status.shares, status.away):
-            self._loop.learn(replace(status, shares=found, away=away))
+        marked = full(self._loop.config, status.full, self._active())
+        if (found, away, marked) != (status.shares, status.away, status.full):
+            self._loop.learn(replace(status, shares=found, away=away, full=marked))
+
+    def _active(self) -> Counter[Place]:
+        """Connections open now, of all engines."""
+        found: Counter[Place] = Counter()
+        for keeper in self._loop.keepers:
+            for (service, host), traffic in keeper.traffic.items():
+                found[Place(host, service)] += traffic.active
+        return found
 
     async def _count(self) -> None:
         while True:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface
 
-from willis.model.service import Address
+from willis.model.service import Address, Need
 
 
 class Attach(StrEnum):
@@ -35,3 +35,5 @@ class Host:
 
     name: str
     address: Address
+    needs: tuple[Need, ...] = ()
+    """Without one of these nothing on it works."""

@@ -85,6 +85,25 @@ class Scheduler(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """What a host cannot work without, such as the database behind an archive."""
+
+    name: str
+    address: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """Of the connections that one server has open, 1 to 1,000,000."""
+
+    high: int
+    """With so many it takes no new ones."""
+    low: int
+    """Until it has no more than these."""
+
+
+@dataclass(frozen=True, slots=True)
 class RealServer:
     """One host's part in one pool."""
 
@@ -95,6 +114,8 @@ class RealServer:
     """None: the same port as the virtual service (always so in DR)."""
     weight: int = 100
     """0 to 256; 0 takes no new connection."""
+    needs: tuple[Need, ...] = ()
+    """Its host's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +151,8 @@ class VirtualService:
     """With fewer servers than this left by their checks, all that are meant to be online serve; 0 to 64."""
     slow_start_s: int = 0
     """Seconds over which a server that came back gets its whole weight; 0: at once."""
+    watermarks: Watermarks | None = None
+    """None: as many connections as come."""
     feedback: Feedback | None = None
     """None: weights are those of the document."""
     source: Address | None = None

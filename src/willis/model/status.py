@@ -69,6 +69,8 @@ class Status:
     admin: Mapping[Place, Admin] = field(default_factory=lambda: MappingProxyType({}))
     shares: Mapping[Place, float] = field(default_factory=lambda: MappingProxyType({}))
     """Of their weight that servers get now, above 0 to 1; who is not there gets all of it."""
+    full: frozenset[Place] = frozenset()
+    """Servers above the watermark of their service."""
     away: frozenset[Place] = frozenset()
     """Servers that want no new connections by their own word; the last of a pool is not heard."""
     busy: Mapping[Place, Health] = field(default_factory=lambda: MappingProxyType({}))

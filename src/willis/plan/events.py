@@ -125,8 +125,11 @@ def _of_host(host: str, parts: list[tuple[VirtualService, Member]]) -> Iterator[
         return
     for service, member in parts:
         verdict = member.health.verdict
+        about = f"{service.name}/{host}"
+        if member.full:
+            what = "above its watermark: it takes nothing new"
+            yield ("full", about), Condition(Severity.WARNING, about, what)
         if verdict in _BAD or verdict is Verdict.BUSY:
-            about = f"{service.name}/{host}"
             what = f"{verdict}: {member.health.reason}"
             yield ("server", about), Condition(Severity.WARNING, about, what)
 

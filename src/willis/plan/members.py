@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from willis.model.check import Check, Command, Fixed, Ping, Question, Target
+from willis.model.check import Check, Command, Fixed, HalfOpen, Ping, Question, Target
 from willis.model.config import Config
-from willis.model.service import RealServer, VirtualService
+from willis.model.service import Need, RealServer, VirtualService
 from willis.model.status import Admin, Health, Place, Status, Verdict
 from willis.plan.refusals import combined
 
@@ -41,6 +41,8 @@ class Member:
     health: Health
     share: float = 1.0
     """Of its weight, while it starts slowly or is busy."""
+    full: bool = False
+    """It is above the watermark."""
     away: bool = False
     """It wants no new connections by its own word."""
     by_floor: bool = False
@@ -57,6 +59,7 @@ class Member:
 
 
 _BUSY_SHARE = 0.5
+_NEED_CHECK = Check(HalfOpen(), interval_s=2.0)
 _SEVERITY = {Admin.ONLINE: 0, Admin.DRAIN: 1, Admin.HALT: 2}
 _OPEN = (Verdict.UP, Verdict.BUSY)
 _DOWN = (Verdict.DEAD, Verdict.HUNG)
@@ -90,6 +93,8 @@ def targets(config: Config) -> dict[Target, Check]:
             known = wanted.get(key)
             if known is None or service.check.interval_s < known.interval_s:
                 wanted[key] = service.check
+            for need in server.needs:
+                wanted.setdefault(needed(need), _NEED_CHECK)
     return wanted
 
 
@@ -108,12 +113,13 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
     found = []
     for server in service.pool:
         admin = admin_of(status, service.name, server.host)
-        checked = status.health.get(target(service, server), Health())
+        checked = _with_needs(status.health.get(target(service, server), Health()), server, status)
         health = combined(checked, status.busy.get(Place(server.host, service.name)))
         share = status.shares.get(Place(server.host, service.name), 1.0)
         if health.verdict is Verdict.BUSY:
             share *= _BUSY_SHARE
         found.append(Member(server, _standing(admin, health.verdict), admin, health, share))
+    found = [_at_its_mark(m) if Place(m.server.host, service.name) in status.full else m for m in found]
     found = _without_those_away(found, service, status)
     if sum(member.takes_new for member in found) < service.floor:
         found = [_kept(member) for member in found]
@@ -132,6 +138,29 @@ def _without_those_away(found: list[Member], service: VirtualService, status: St
         else m
         for m in found
     ]
+
+
+def _at_its_mark(member: Member) -> Member:
+    """Full: it keeps what it has, and gets nothing new until it has room again."""
+    if member.standing is not Standing.OPEN:
+        return member
+    return replace(member, standing=Standing.DRAIN, full=True)
+
+
+def _with_needs(checked: Health, server: RealServer, status: Status) -> Health:
+    """A server whose database is gone fails, however well it answers itself."""
+    if checked.verdict not in _OPEN:
+        return checked
+    for need in server.needs:
+        found = status.health.get(needed(need), Health())
+        if found.verdict in _DOWN:
+            return Health(Verdict.FAILING, f"its {need.name} is {found.verdict}: {found.reason}", found.since)
+    return checked
+
+
+def needed(need: Need) -> Target:
+    """What is looked at to know whether a need is met."""
+    return Target(need.address, need.port)
 
 
 def _kept(member: Member) -> Member:

@@ -1,4 +1,4 @@
-"""How much of its weight a server gets: little when it has just come back, then more and more. Pure.
+"""How much a server gets: of its weight when it has just come back, and of connections in all. Pure.
 
 A viewer that has just started fills its caches; with least connections alone every new
 client would be sent to it at once.
@@ -56,3 +56,15 @@ def _since(service: VirtualService, returns: Returns) -> Iterator[tuple[Place, f
 def _grown(elapsed_s: float, over_s: int) -> float:
     steps = int(max(0.0, elapsed_s) / over_s * _STEPS) + 1
     return min(steps, _STEPS) / _STEPS
+
+
+def full(config: Config, before: frozenset[Place], active: Mapping[Place, int]) -> frozenset[Place]:
+    """The servers that are above their watermark, or were and have not come below the low one yet."""
+    return frozenset(
+        place
+        for service in config.services
+        if service.watermarks is not None
+        for place in (Place(server.host, service.name) for server in service.pool)
+        if active.get(place, 0) >= service.watermarks.high
+        or (place in before and active.get(place, 0) > service.watermarks.low)
+    )

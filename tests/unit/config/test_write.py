@@ -45,11 +45,13 @@ from willis.model.service import (
     Address,
     Application,
     Forwarding,
+    Need,
     Protocol,
     RealServer,
     Scheduler,
     Timeouts,
     VirtualService,
+    Watermarks,
 )
 
 FOUR, SIX = IPv4Address("10.0.0.0"), IPv6Address("2001:db8::")
@@ -149,7 +151,7 @@ def services(
     own = next(own.ip for i in INTERFACES for own in i.addresses if own.version == vip.version)
 
     def server(host: Host) -> RealServer:
-        return RealServer(host.name, host.address, draw(port), draw(st.integers(0, 256)))
+        return RealServer(host.name, host.address, draw(port), draw(st.integers(0, 256)), host.needs)
 
     chosen = draw(st.lists(st.sampled_from(reachable), min_size=1, max_size=8, unique=True))
     fallback = replace(server(reachable[0]), weight=100) if draw(st.booleans()) else None
@@ -168,17 +170,21 @@ def services(
         source=draw(st.none() | st.just(own)) if forwarding is Forwarding.SNAT else None,
         floor=draw(st.integers(0, 1)),
         feedback=draw(st.none() | st.builds(Feedback, port=st.integers(1, 65535), least=st.integers(1, 100))),
+        watermarks=draw(st.none() | st.integers(1, 999_999).map(lambda high: Watermarks(high, high - 1))),
         slow_start_s=draw(st.sampled_from([0, 30, 3600])),
         one_packet=draw(st.booleans()) if protocol is Protocol.UDP else False,
         timeouts=draw(TIMEOUTS) if packets else Timeouts(),
     )
 
 
+NEEDS = st.sampled_from([(), (Need("database", FOUR + 9, 5432), Need("mount", SIX + 9, 2049))])
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
     """Any site without errors: every service has its own VIP, layer 4 stays in its family."""
     names = draw(st.lists(NAMES, min_size=2, max_size=8, unique=True))
-    hosts = [Host(n, (SIX if i % 2 else FOUR) + 256 + i) for i, n in enumerate(names)]
+    hosts = [Host(n, (SIX if i % 2 else FOUR) + 256 + i, draw(NEEDS)) for i, n in enumerate(names)]
     service_names = draw(st.lists(NAMES, max_size=5, unique=True))
     modes = draw(st.sampled_from(MODES))
     vips = [draw(st.sampled_from((FOUR, SIX))) + 1024 + i for i in range(len(service_names))]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
 from tests.builders import dr, seen, server, site, web
 from willis.model.check import Check
-from willis.model.status import Admin, Place, Status, Verdict
-from willis.plan.members import Standing, State, admin_of, members, state, targets, uses_fallback
+from willis.model.service import Need
+from willis.model.status import Admin, Health, Place, Status, Verdict
+from willis.plan.members import Standing, State, admin_of, members, needed, state, targets, uses_fallback
 
 
 @pytest.mark.parametrize(
@@ -93,3 +95,26 @@ def test_a_share_is_of_the_weight() -> None:
     config = site(dr())
     status = replace(seen(config), shares={Place("vna1", "DicomRouting"): 0.1})
     assert [m.weight for m in members(config.services[0], status)] == [10, 100, 100]
+
+
+def test_a_server_whose_database_is_gone_fails_with_its_name() -> None:
+    needs = (Need("database", IPv4Address("10.60.0.20"), 5432),)
+    config = site(dr(pool=(server(1, needs=needs), server(2))))
+    status = seen(config)
+    assert [m.takes_new for m in members(config.services[0], status)] == [True, True]
+    health = {
+        **status.health,
+        needed(needs[0]): Health(Verdict.DEAD, "connection refused by 10.60.0.20:5432"),
+    }
+    first, second = members(config.services[0], replace(status, health=health))
+    assert (first.health.verdict, first.standing) == (Verdict.FAILING, Standing.DRAIN)
+    assert first.health.reason == "its database is dead: connection refused by 10.60.0.20:5432"
+    assert second.takes_new
+    assert needed(needs[0]) in targets(config)
+
+
+def test_a_full_server_keeps_what_it_has() -> None:
+    config = site(dr())
+    pool = members(config.services[0], replace(seen(config), full=frozenset({Place("vna1", "DicomRouting")})))
+    assert [(m.standing, m.full) for m in pool][0] == (Standing.DRAIN, True)
+    assert [m.takes_new for m in pool] == [False, True, True]
