@@ -125,7 +125,7 @@ class _Association:
     async def run(self) -> Ended:
         act = _act(self.question)
         largest = await self._associate(act)
-        end = await self._ask(act, largest)
+        end = self.wire.judged = await self._ask(act, largest)
         await self._release()
         return end
 
@@ -144,8 +144,9 @@ class _Association:
         self.wire.heard("A-ASSOCIATE-AC")
         result = next((a for a in answer.answers if a.number == _CONTEXT), None)
         if result is None or result.result != 0:
+            end = self.wire.judged = self._not_offered(act, 2 if result is None else result.result)
             await self._release()
-            raise self._not_offered(act, 2 if result is None else result.result)
+            raise end
         return answer.largest
 
     async def _ask(self, act: _Act, largest: int) -> Ended:

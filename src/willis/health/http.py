@@ -101,11 +101,14 @@ class _Exchange:
         wrong = self._wrong_status(answer.status_code) or self._wrong_header(answer)
         if wrong is not None:
             return wrong
+        good = Ended(Verdict.UP, f"answers {self.order.says} with {answer.status_code}")
+        if self.ask.body is None:
+            self.wire.judged = good
         body = await self._body()
         if self.ask.body is not None and not _holds(body, self.ask.body):
             self.wire.heard(f"{len(body)} bytes of body without http.body")
             return self._no(Verdict.FAILING, "but its body lacks what http.body says")
-        return Ended(Verdict.UP, f"answers {self.order.says} with {answer.status_code}")
+        return good
 
     def _headers(self) -> list[tuple[str, str]]:
         own = {

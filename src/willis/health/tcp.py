@@ -78,7 +78,9 @@ async def _outcome(sock: socket.socket, timeout_s: float) -> int | None:
     except TimeoutError:
         return None
     finally:
-        loop.remove_writer(descriptor)
+        # Once closed, the number may already be another look's.
+        if sock.fileno() == descriptor:
+            loop.remove_writer(descriptor)
 
 
 def _answer(code: int) -> str:

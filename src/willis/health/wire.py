@@ -63,6 +63,8 @@ class Wire:
         self.transcript = transcript
         self.awaited: str | None = None
         """None until the server has taken the connection."""
+        self.judged: Ended | None = None
+        """What the look says, once only manners are left: time that they take is held against nobody."""
         self._sock: socket.socket | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -152,7 +154,7 @@ async def ask(
     except Ended as ended:
         end = ended
     except TimeoutError:
-        end = _silence(wire, check.timeout_s)
+        end = wire.judged or _silence(wire, check.timeout_s)
     except ssl.SSLCertVerificationError as error:
         end = Ended(Verdict.MISCONFIGURED, _certificate(target, error))
     except ssl.SSLError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.health.peers import CHECK, QUICK, look_at, says, silent
@@ -136,6 +138,13 @@ def test_matches_that_should_not_be_are_cancelled_and_never_told() -> None:
 
 def test_a_server_that_does_not_release_is_up_all_the_same() -> None:
     assert look_at(says(ACCEPTS, replies(ECHO, 0), linger=True), ECHO).verdict is Verdict.UP
+
+
+def test_a_release_that_outlasts_the_timeout_is_held_against_nobody() -> None:
+    short = replace(QUICK, timeout_s=0.2)
+    assert look_at(says(ACCEPTS, replies(ECHO, 0), linger=True), ECHO, short).verdict is Verdict.UP
+    refuses = encode(AssociateAccept("RIS", "LB", (Answer(1, 3, ""),)))
+    assert look_at(says(refuses, linger=True), FIND, short).verdict is Verdict.MISCONFIGURED
 
 
 def test_the_transcript_tells_each_step_in_the_order_of_time() -> None:

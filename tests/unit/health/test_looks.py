@@ -124,6 +124,12 @@ def test_http_that_takes_the_connection_and_says_nothing_is_hung() -> None:
     assert "gives no answer (the answer to GET /) within 0.3 s" in result.reason
 
 
+def test_an_answer_without_end_is_up_unless_its_body_matters() -> None:
+    endless = says(b"HTTP/1.1 200 OK\r\n\r\nbegins", linger=True)
+    assert look_at(endless, Http(), QUICK).verdict is Verdict.UP
+    assert look_at(endless, Http(ask=HttpAsk(body="ends")), QUICK).verdict is Verdict.HUNG
+
+
 # HL7
 
 

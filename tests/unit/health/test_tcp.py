@@ -12,7 +12,7 @@ import pytest
 
 from willis.health import tcp
 from willis.health.looks import Looks
-from willis.model.check import Check, Target
+from willis.model.check import Check, HalfOpen, Target, TcpTalk
 from willis.model.status import Verdict
 from willis.plan.verdict import Result
 
@@ -110,3 +110,29 @@ def test_no_descriptor_stays_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         first = asyncio.run(many(at(listener)))
         assert asyncio.run(many(at(listener))) == first
+
+
+def test_looks_beside_one_another_never_touch_each_others_descriptors() -> None:
+    """The number of a closed descriptor belongs to the next look at once."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async def run() -> list[Result]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            host, port = server.sockets[0].getsockname()
+            half, full = (Target(ip_address(host), port, q) for q in (HalfOpen(), TcpTalk()))
+            found: list[Result] = []
+
+            async def again(target: Target) -> None:
+                for _ in range(30):
+                    found.append(await Looks().look(target, CHECK))
+
+            await asyncio.gather(*map(again, [half, full] * 10))
+            return found
+
+    found = asyncio.run(run())
+    assert len(found) == 600
+    assert {result.reason for result in found} == {"accepts connections"}
