@@ -41,7 +41,8 @@ _LARGEST = 1 << 17
 _RELEASE_S = 0.5
 """How long a server that has answered may take to release."""
 _LOW = 0x0002
-_MOST_MATCHES = 3
+_MOST_MATCHES = 10
+"""Answers that a server may have under way when it is told to stop."""
 
 _TRANSIENT = 2
 _USER, _ACSE, _PRESENTATION = 1, 2, 3
@@ -161,14 +162,15 @@ class _Association:
         data = b"" if act.data is None else act.data()
         raw = b"".join(map(encode, dimse.fragments(_CONTEXT, command, data, largest)))
         await self.wire.send(raw, f"{act.name}-RQ", f"{act.name}-RSP")
-        for _ in range(_MOST_MATCHES):
+        for match in range(_MOST_MATCHES):
             status = await self._answer(act)
             self.wire.heard(f"{act.name}-RSP {status_words(status)}")
             if not dimse.is_pending(status):
                 return self._judged(act, status)
-            cancel = Command(Field.CANCEL, responded_id=_MESSAGE)
-            raw = b"".join(map(encode, dimse.fragments(_CONTEXT, cancel, b"", largest)))
-            await self.wire.send(raw, "C-CANCEL-RQ", f"{act.name}-RSP")
+            if match == 0:
+                cancel = Command(Field.CANCEL, responded_id=_MESSAGE)
+                raw = b"".join(map(encode, dimse.fragments(_CONTEXT, cancel, b"", largest)))
+                await self.wire.send(raw, "C-CANCEL-RQ", f"{act.name}-RSP")
         return Ended(Verdict.UP, f"answers {act.name}, and matches what should match nothing")
 
     async def _answer(self, act: _Act) -> int:
