@@ -7,15 +7,30 @@ about two seconds however large the site is. Blocks; it belongs into a thread of
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from willis.doctor import kernel, neighbours, path, rules_path, rules_wire
+from willis.doctor import (
+    clocks,
+    kernel,
+    neighbours,
+    path,
+    rules_node,
+    rules_path,
+    rules_return,
+    rules_service,
+    rules_wire,
+    size,
+)
 from willis.doctor.finding import Finding, Report, Severity
-from willis.doctor.seen import Link, Place, Seen
+from willis.doctor.seen import Learnt, Link, Place, Seen, Size
 from willis.doctor.sites import addresses_of, own_ipv6, vips_of
 from willis.model.config import Config
+from willis.model.node import Interface
+from willis.model.service import Address
 from willis.model.status import Status
+from willis.plan.members import targets
 
 _MOST_PLACES = 2000
 """Addresses asked for; at most so many broadcasts, twice."""
@@ -31,55 +46,92 @@ class _Log:
         self.passed_over: list[str] = []
 
 
-def examine(config: Config, status: Status) -> Report:
+def examine(config: Config, status: Status, learnt: Learnt) -> Report:
     """Look at everything once. Never raises OSError: what fails is told as not looked at."""
     began = time.monotonic()
     log = _Log()
     seen = _look(config, status, log)
+    log.looked_at.append(f"the settings of {len(config.services)} services")
     findings = [
         *rules_wire.thieves(config, seen),
         *rules_path.paths(config, status, seen),
+        *rules_return.returns(config, seen),
+        *rules_node.interfaces(config, seen),
+        *rules_node.filters(config, seen),
+        *rules_node.sizes(config, seen),
+        *rules_node.clocks(config, seen),
+        *rules_service.timeouts(config, seen),
         *rules_wire.strangers(config, seen),
+        *rules_service.skews(config, learnt),
+        *rules_service.shallow(config),
     ]
-    return Report(
-        _sorted(findings),
-        tuple(log.looked_at),
-        tuple(log.passed_over),
-        round((time.monotonic() - began) * 1000, 1),
-    )
+    took_ms = round((time.monotonic() - began) * 1000, 1)
+    return Report(_sorted(findings), tuple(log.looked_at), tuple(log.passed_over), took_ms)
 
 
 def _look(config: Config, status: Status, log: _Log) -> Seen:
+    seen = Seen(settings=kernel.settings())
     try:
-        links, gateways = kernel.links(), kernel.gateways()
-        wires = _wires(config, links, log)
-        places = _places(config, wires, [(g.interface, g.address) for g in gateways if g.address], log)
-        owners = neighbours.owners(places, wires, own_ipv6(config))
+        seen = replace(seen, links=kernel.links(), gateways=kernel.gateways())
+        seen = _ask(config, seen, log)
+        return _knock(config, status, seen, log)
     except PermissionError:
         log.passed_over.append(f"the network: {_NO_RIGHT}")
-        return Seen()
     except OSError as error:
         log.passed_over.append(f"the network: {error}")
-        return Seen()
+    return seen
+
+
+def _ask(config: Config, seen: Seen, log: _Log) -> Seen:
+    """Add who owns which address."""
+    wires = _wires(config, seen.links, log)
+    gateways = [(g.interface, g.address) for g in seen.gateways if g.address is not None]
+    places = _places(config, wires, gateways, log)
+    if not places:
+        return seen
+    owners = neighbours.owners(places, wires, own_ipv6(config))
     vips = len({address for _, address in places} & set(vips_of(config)))
-    if wires:
-        hosts = len(addresses_of(config))
-        log.looked_at.append(f"who answers for {vips} VIPs and {hosts} hosts on {', '.join(wires)}")
-    return _knock(config, status, Seen(links, gateways, owners), log)
+    hosts = len(addresses_of(config))
+    log.looked_at.append(f"who answers for {vips} VIPs and {hosts} hosts on {', '.join(wires)}")
+    return replace(seen, owners=owners)
 
 
 def _knock(config: Config, status: Status, seen: Seen, log: _Log) -> Seen:
-    """Add what comes of knocking at direct routing's servers."""
-    knocks, passed = rules_path.knocks(config, status, seen)
-    log.passed_over += passed
-    if not knocks:
-        return seen
-    replies = path.knock(knocks, seen.links)
-    log.looked_at.append(f"the path of direct routing, by {len(replies)} SYNs with the servers' MACs")
-    return replace(seen, replies=replies)
+    """Add what comes of knocking, of large packets, and of asking for the time: all at once."""
+    direct, halted = rules_path.knocks(config, status, seen)
+    returning, far = rules_return.knocks(config, seen)
+    log.passed_over += [*halted, *far]
+    near = {address: seen.links[i.name].mtu for address, i in _near(config, seen)}
+    with ThreadPoolExecutor(3) as pool:
+        replies = pool.submit(path.knock, list(dict.fromkeys([*direct, *returning])), seen.links)
+        sizes = pool.submit(size.sizes, near)
+        skews = pool.submit(clocks.skews, targets(config))
+        seen = replace(seen, replies=replies.result(), sizes=sizes.result(), skews=skews.result())
+    if direct:
+        log.looked_at.append(f"the path of direct routing, by {len(direct)} SYNs with the servers' MACs")
+    if returning:
+        log.looked_at.append(
+            f"the way back from {len(returning) // 2} servers of NAT or transparent services"
+        )
+    mute = [addresses_of(config)[address] for address, told in seen.sizes.items() if told is Size.NONE]
+    if len(mute) < len(near):
+        log.looked_at.append(f"packets of full size to {len(near) - len(mute)} hosts")
+    if mute:
+        log.passed_over.append(f"packets of full size to {', '.join(mute)}: they answer no ping")
+    if seen.skews:
+        log.looked_at.append(f"the clocks of {len(seen.skews)} hosts")
+    return seen
 
 
-def _wires(config: Config, links: dict[str, Link], log: _Log) -> dict[str, Link]:
+def _near(config: Config, seen: Seen) -> Iterator[tuple[Address, Interface]]:
+    """Hosts that somebody answers for, with the interface towards them."""
+    for address in addresses_of(config):
+        interface = config.interface_to(address)
+        if interface is not None and seen.owners.get((interface.name, address)):
+            yield address, interface
+
+
+def _wires(config: Config, links: Mapping[str, Link], log: _Log) -> dict[str, Link]:
     """The document's interfaces that are Ethernet and up."""
     found = {}
     for interface in config.interfaces:

@@ -84,6 +84,55 @@ def let_in(doors: Sequence[Door]) -> Fix:
     return Fix(linux, windows)
 
 
+def gateway(node: Address, address: Address, also_direct: bool) -> Fix:
+    """Have the host with ``address`` send its answers by the node. ``also_direct``: only those of its own
+    address, since in direct routing it answers from a VIP and by its router."""
+    ip = "ip" if node.version == 4 else "ip -6"
+    keep = "# keep it in the network configuration"
+    everywhere = "0.0.0.0/0" if node.version == 4 else "::/0"
+    lan = f"$lan = (Get-NetIPAddress -IPAddress {address}).InterfaceAlias"
+    if also_direct:
+        linux = (
+            f"{ip} route replace default via {node} table 100",
+            f"{ip} rule add from {address} table 100",
+            f"# and the subnet itself: {ip} route add SUBNET dev DEV table 100",
+            keep,
+        )
+        return Fix(linux, ("# Windows cannot route by source: use DR or NAT for this server, not both",))
+    windows = (
+        lan,
+        f"Remove-NetRoute -DestinationPrefix {everywhere} -InterfaceAlias $lan -Confirm:$false",
+        f"New-NetRoute -DestinationPrefix {everywhere} -InterfaceAlias $lan -NextHop {node}",
+    )
+    return Fix((f"{ip} route replace default via {node}", keep), windows)
+
+
+def loose_filter(interface: str) -> Fix:
+    """Let packets in whose way back is another interface. 2 wins over 1, since the higher counts."""
+    name = interface.replace(".", "/")
+    return Fix(
+        willis=(f"sysctl -w net.ipv4.conf.{name}.rp_filter=2", "# keep it in /etc/sysctl.d/90-willis.conf")
+    )
+
+
+def mtu(interface: str, size: int) -> Fix:
+    """Agree on one size."""
+    return Fix(
+        linux=("ip -o link show   # on the host: its MTU; the switch ports between must carry the larger",),
+        windows=("netsh interface ipv4 show subinterfaces   # the host's MTU",),
+        willis=(f"ip link set {interface} mtu {size}   # if the larger size is not meant",),
+    )
+
+
+def clock() -> Fix:
+    """The same time server for all."""
+    return Fix(
+        linux=("timedatectl   # must say: System clock synchronized: yes",),
+        windows=("w32tm /query /status", "w32tm /resync"),
+        willis=("timedatectl   # here too",),
+    )
+
+
 def _quiet_linux(vips: Sequence[Address]) -> list[str]:
     lines = []
     if any(vip.version == 4 for vip in vips):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from willis.doctor.seen import Gateway, Link
+from willis.doctor.seen import Gateway, Link, Settings
 from willis.model.service import Address
 
 _SYS = Path("/proc/sys/net")
@@ -45,8 +45,15 @@ def gateways() -> tuple[Gateway, ...]:
     return tuple(found)
 
 
-def number(name: str) -> int | None:
-    """A setting such as ``netfilter/nf_conntrack_tcp_timeout_established``; None where there is none."""
+def settings() -> Settings:
+    """What decides how long silence is borne."""
+    return Settings(
+        conntrack_s=_number("netfilter/nf_conntrack_tcp_timeout_established"),
+        keepalive_s=_number("ipv4/tcp_keepalive_time"),
+    )
+
+
+def _number(name: str) -> int | None:
     try:
         return int((_SYS / name).read_text())
     except (OSError, ValueError):
@@ -69,4 +76,4 @@ def _link(message: Any, addresses: frozenset[Address]) -> Link:  # noqa: ANN401 
 def _filter(interface: str) -> int:
     """The reverse path filter that holds: the higher of the interface's and that of all (ip-sysctl.rst)."""
     names = ("all", interface)
-    return max(number(f"ipv4/conf/{each}/rp_filter") or 0 for each in names)
+    return max(_number(f"ipv4/conf/{each}/rp_filter") or 0 for each in names)

@@ -1,12 +1,16 @@
-"""Knocks at machines by their MAC, whatever address is written on the frame: the path of direct routing.
+"""Knocks at machines by their MAC, whatever addresses are written on the frame.
 
 A SYN for VIP and port goes to one real server, as a client's would after scheduling. A SYN-ACK
-proves that the server owns the VIP and that its application listens there; a RST, that it owns
-it and nothing listens. No application sees it: a handshake that came half-way is reset.
+proves that the server owns the VIP (direct routing) and that its application listens there; a
+RST, that it owns it and nothing listens. No application sees it: a handshake that came half-way
+is reset.
 
 The answer's source is the VIP, an address of the node itself, so the node's own stack drops it
 as a martian; a packet socket sees it before. Where the VIP is missing on the node, the stack
 finds no connection and resets it too, which does no harm.
+
+Written with a client's address, a SYN shows where a server's answers go: to the node, as NAT
+needs it, or by another way, where they are lost.
 """
 
 from __future__ import annotations
@@ -73,11 +77,17 @@ class _Round:
         send_all(self._frame(each, flags, sequence + ahead) for sequence, each in self.silent().items())
 
     def take(self, wire: Wire, raw: bytes) -> None:
-        """Note an answer, and reset what would become a connection."""
+        """Note an answer that is for us, and reset what would become a connection.
+
+        Switches flood what they cannot place, so an answer on its way to another machine may be seen.
+        Who sent it does not matter: teamed cards answer from any of their MACs.
+        """
+        if raw[:6] != self._links[wire.interface].mac:
+            return
         for port in self._ports.values():
             said = answer(raw, port)
             asked = self._asked.get(said.sequence) if said is not None else None
-            if said is None or asked is None or (said.mac, said.port) != (asked.mac, asked.port):
+            if said is None or asked is None or said.port != asked.port:
                 continue
             if self.found.get(asked) not in _FIRM:
                 self.found[asked] = said.reply

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -58,6 +58,34 @@ class Knock:
     port: int
 
 
+class Size(StrEnum):
+    """Which packets a host answered: as large as the interface sends them, small ones only, or none."""
+
+    WHOLE = "whole"
+    SMALL = "small"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of the node's kernel. Seconds; None where this kernel has none."""
+
+    conntrack_s: int | None = None
+    """After which a silent TCP connection is forgotten by stateful firewall rules."""
+    keepalive_s: int | None = None
+    """Before a silent connection of the proxy is probed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What the engine knows by itself."""
+
+    ties: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of services with persistence by address: each tied client's host."""
+    active: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Connections open now, by service and host."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """All of one examination. What is not there was not looked at."""
@@ -67,3 +95,7 @@ class Seen:
     owners: Mapping[Place, frozenset[bytes]] = field(default_factory=dict)
     """Which MACs answered; an empty set: nobody."""
     replies: Mapping[Knock, Reply] = field(default_factory=dict)
+    sizes: Mapping[Address, Size] = field(default_factory=dict)
+    skews: Mapping[Address, float] = field(default_factory=dict)
+    """By how many seconds a host's clock is ahead of the node's."""
+    settings: Settings = Settings()

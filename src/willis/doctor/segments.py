@@ -44,8 +44,6 @@ class Head:
 class Answer:
     """What a frame says about a segment of ours."""
 
-    mac: bytes
-    """Who sent it."""
     sequence: int
     """The sequence number of the segment that it is about."""
     port: int
@@ -71,15 +69,14 @@ def answer(frame: bytes, source_port: int) -> Answer | None:
     if found is None:
         return None
     protocol, payload, version = found
-    mac = frame[6:12]
     if protocol == _TCP and len(payload) >= _HEADER.size:
         port, ours, _, acknowledged, _, flags, *_ = _HEADER.unpack_from(payload)
         if ours != source_port or not flags & ACK or not flags & (SYN | RST):
             return None
         reply = Reply.CLOSED if flags & RST else Reply.OPEN
-        return Answer(mac, (acknowledged - 1) & 0xFFFFFFFF, port, reply)
+        return Answer((acknowledged - 1) & 0xFFFFFFFF, port, reply)
     if protocol in (_ICMP, ICMPV6):
-        return _complaint(payload, version, mac, source_port)
+        return _complaint(payload, version, source_port)
     return None
 
 
@@ -101,7 +98,7 @@ def _inside(packet: bytes, kind: int) -> tuple[int, bytes, int] | None:
     return None
 
 
-def _complaint(message: bytes, version: int, mac: bytes, source_port: int) -> Answer | None:
+def _complaint(message: bytes, version: int, source_port: int) -> Answer | None:
     """An ICMP error that quotes our segment."""
     if len(message) < 8 or message[0] not in (_TIME_EXCEEDED[version], _UNREACHABLE[version]):
         return None
@@ -111,4 +108,4 @@ def _complaint(message: bytes, version: int, mac: bytes, source_port: int) -> An
     ours, port, sequence = struct.unpack_from("!HHI", quoted[1])
     passed = message[0] == _TIME_EXCEEDED[version]
     reply = Reply.PASSED_ON if passed else Reply.FORBIDDEN
-    return Answer(mac, sequence, port, reply) if ours == source_port else None
+    return Answer(sequence, port, reply) if ours == source_port else None

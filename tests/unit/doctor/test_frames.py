@@ -88,7 +88,7 @@ def test_what_answers_a_syn_is_told_by_its_acknowledgement(
     frame = tcp_answer(source, vip, flags, 8)
     said = answer(frame, 4711)
     assert said is not None
-    assert (said.mac, said.sequence, said.port, said.reply) == (THEIRS, 7, 104, reply)
+    assert (said.sequence, said.port, said.reply) == (7, 104, reply)
     assert answer(frame, 4712) is None
 
 
