@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Receiver:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client:
+        with client, suppress(OSError):  # senders that are cut are part of this
             for block in blocks(client):
                 control = control_of(block)
                 self.got.append(control)
@@ -128,6 +129,18 @@ class Sender(threading.Thread):
         self._stop_now.set()
         self.join(30)
         assert not self.is_alive()
+
+
+@contextmanager
+def sending(senders: list[Sender]) -> Iterator[None]:
+    """They send all the while; at the end each has its last ACK."""
+    for sender in senders:
+        sender.start()
+    try:
+        yield
+    finally:
+        for sender in senders:
+            sender.finish()
 
 
 def library() -> Callable[[bytes], bytes | None]:
@@ -210,24 +223,20 @@ def test_a_drain_moves_steady_senders_and_no_message_is_lost_or_doubled(
     proxy.apply(config)
     senders = [Sender("LIB", library()), Sender("ONE", plain()), Sender("PART", plain(7))]
     senders += [Sender(f"M{n}-", plain()) for n in range(3)]
-    for sender in senders:
-        sender.start()
-    eventually(lambda: all(len(s.acknowledged) > 20 for s in senders) and bool(first.got and second.got))
-    if reload:
-        proxy.apply(config := with_more(config))
-    proxy.apply(config, ordered(config, "vna1", Admin.DRAIN))
-    before = -1
+    with sending(senders):
+        eventually(lambda: all(len(s.acknowledged) > 20 for s in senders) and bool(first.got and second.got))
+        if reload:
+            proxy.apply(config := with_more(config))
+        proxy.apply(config, ordered(config, "vna1", Admin.DRAIN))
 
-    def still() -> bool:
-        nonlocal before
-        mark = [len(s.acknowledged) for s in senders]
-        eventually(lambda: all(len(s.acknowledged) > n + 20 for s, n in zip(senders, mark, strict=True)))
-        before, now = len(first.got), before
-        return before == now
+        def all_send_on() -> int:
+            """What the drained server has got after everybody has sent 20 more."""
+            mark = [len(s.acknowledged) for s in senders]
+            pairs = list(zip(senders, mark, strict=True))
+            eventually(refreshed(proxy, lambda: all(len(s.acknowledged) > n + 20 for s, n in pairs)))
+            return len(first.got)
 
-    eventually(refreshed(proxy, still))
-    for sender in senders:
-        sender.finish()
+        eventually(lambda: all_send_on() == all_send_on())
     sent = sorted(control for s in senders for control in s.acknowledged)
     assert sent == sorted(f"{s._called}{n}" for s in senders for n in range(s.sent)), "each acknowledged once"
     assert sorted(first.got + second.got) == sent, "each delivered once"
@@ -286,16 +295,18 @@ def test_what_was_held_back_ends_even_if_its_server_stays(proxy: Proxy, receiver
     assert receivers[0].got == ["ONE"]
 
 
-def test_a_halt_waits_for_an_ack_but_not_for_ever(
-    proxy: Proxy, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dead", [False, True], ids=["halted", "dead"])
+def test_a_halted_or_dead_server_is_given_time_for_an_ack_but_not_for_ever(
+    proxy: Proxy, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch, dead: bool
 ) -> None:
     proxy.apply(config := ris(1))
-    receivers[0].wait_s = 3.0
+    away = seen(config, Verdict.DEAD) if dead else ordered(config, "vna1", Admin.HALT)
+    receivers[0].wait_s = 2.0
     with idle() as sender, idle() as stranger:
         send(sender, "ONE")
         stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
         eventually(lambda: receivers[0].got == ["ONE"])
-        proxy.apply(config, ordered(config, "vna1", Admin.HALT))
+        proxy.apply(config, away)
         eventually(refreshed(proxy, lambda: ended(stranger)))
         assert b"AA|ONE" in next(blocks(sender))
         receivers[0].wait_s = 30.0
@@ -303,10 +314,10 @@ def test_a_halt_waits_for_an_ack_but_not_for_ever(
         with idle() as second:
             send(second, "TWO")
             eventually(lambda: receivers[0].got == ["ONE", "TWO"])
-            proxy.apply(config, ordered(config, "vna1", Admin.HALT))
+            proxy.apply(config, away)
             proxy.engine.refresh()
             assert not ended(second)
-            monkeypatch.setattr(hl7, "_HALT_MS", 100)
+            monkeypatch.setattr(hl7, "_LAST_MS", 100)
             eventually(refreshed(proxy, lambda: ended(second)))
 
 

@@ -155,7 +155,7 @@ class HaproxyEngine:
         halted = {parts(key) for key, state in changed.items() if state.mode is Mode.MAINT}
         dead = {parts(key) for key, state in changed.items() if state.mode is Mode.READY and not state.up}
         waits = hl7.left(_maps(want).get(hl7.LEAVING, ())).keys()
-        endings.cut(self._master, (halted - waits) | dead)
+        endings.cut(self._master, (halted | dead) - waits)
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         """Counters by (service, host), over reloads; see ``traffic`` for what they miss."""

@@ -16,7 +16,7 @@ from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.state import FALLBACK
 from willis.engines.haproxy.write import Token, Writer
 from willis.model.service import Application, Forwarding, VirtualService
-from willis.model.status import Admin, Status
+from willis.model.status import Admin, Status, Verdict
 from willis.plan.members import Member, Standing, members, uses_fallback
 
 LEAVING = "hl7.leaving"
@@ -25,8 +25,9 @@ HALF_CLOSED_S = 300
 """Some senders close their half after the message and wait for the ACK."""
 _SETTLED_MS = 1_000
 """After an ACK a second one may follow: the enhanced mode's, or one of a server that repeats itself."""
-_HALT_MS = 10_000
-"""How long a halt waits for the ACK of a message that is under way."""
+_LAST_MS = 10_000
+"""How long a message that is under way may wait for its ACK from a server that is halted or dead."""
+_CUT = (Admin.HALT.value, Verdict.DEAD.value)
 _STATE = re.compile(r"^(\S+ \S+) (quiet|held|busy|strange) (\d+)$", re.MULTILINE)
 _SESSION = re.compile(r"^(0x[0-9a-f]+): .* src=(\S+) fe=(\S+) be=(\S+) srv=(\S+) ", re.MULTILINE)
 
@@ -102,7 +103,7 @@ def _may_end(state: str, ms: int, why: str | None) -> bool:
         return state == "held"
     if state == "quiet":
         return ms >= _SETTLED_MS
-    return why == Admin.HALT and (state == "strange" or ms >= _HALT_MS)
+    return why in _CUT and (state == "strange" or ms >= _LAST_MS)
 
 
 def _leaving(service: VirtualService, status: Status) -> Iterator[tuple[str, str]]:
@@ -119,4 +120,6 @@ def _why(member: Member) -> str | None:
     """None too where the verdict is not known: then nothing is ended before the first look."""
     if member.admin is not Admin.ONLINE:
         return member.admin.value
-    return "down" if member.standing is Standing.DOWN else None
+    if member.standing is Standing.DOWN:
+        return member.health.verdict.value
+    return Admin.DRAIN.value if member.away else None

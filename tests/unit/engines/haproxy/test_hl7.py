@@ -21,6 +21,7 @@ SESSIONS = (
 ONE, OTHER = "Feed 10.60.0.31:4000", "Feed 2001:db8::31:4000"
 DRAIN = {("Feed", "vna1"): "drain"}
 HALT = {("Feed", "vna1"): "halt"}
+DEAD = {("Feed", "vna1"): "dead"}
 
 
 def left(config=SITE, status=None) -> dict[tuple[str, str], str]:
@@ -32,9 +33,11 @@ def left(config=SITE, status=None) -> dict[tuple[str, str], str]:
 def test_servers_are_left_by_order_or_by_a_bad_verdict() -> None:
     status = seen(SITE, vna1=Verdict.HUNG, vna2=Verdict.UNKNOWN)
     assert left() == {}
-    assert left(status=status) == {("Feed", "vna1"): "down"}
+    assert left(status=status) == {("Feed", "vna1"): "hung"}
     ordered = replace(seen(SITE), admin={Place("vna1"): Admin.DRAIN, Place("vna2", "Feed"): Admin.HALT})
     assert left(status=ordered) == {("Feed", "vna1"): "drain", ("Feed", "vna2"): "halt"}
+    away = replace(seen(SITE), away=frozenset({Place("vna3", "Feed")}))
+    assert left(status=away) == {("Feed", "vna3"): "drain"}
 
 
 def test_the_fallback_is_left_when_the_pool_serves() -> None:
@@ -61,6 +64,8 @@ def test_other_services_have_no_map(changes) -> None:
         (f"{ONE} busy 5000", HALT, False),
         (f"{ONE} busy 10000", HALT, True),
         (f"{ONE} strange 0", HALT, True),
+        (f"{ONE} busy 5000", DEAD, False),
+        (f"{ONE} busy 10000", DEAD, True),
         (f"{ONE} quiet 5000\n{ONE} busy 5000", DRAIN, False),
         (f"{OTHER} quiet 5000", DRAIN, False),
         ("Unknown command, but maybe one of the following ones is a better match:\n", HALT, False),
@@ -71,7 +76,7 @@ def test_a_connection_ends_only_between_messages(states: str, leave: dict, ends:
 
 
 def test_a_client_by_ipv6_is_found_too() -> None:
-    assert list(hl7.to_end(f"{OTHER} quiet 5000\n", SESSIONS, {("Feed", "vna2"): "down"})) == ["0x55d0b"]
+    assert list(hl7.to_end(f"{OTHER} quiet 5000\n", SESSIONS, {("Feed", "vna2"): "hung"})) == ["0x55d0b"]
 
 
 def test_an_old_worker_is_brought_to_the_same_map() -> None:
