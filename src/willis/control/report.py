@@ -12,7 +12,8 @@ from willis.plan.terms import Term
 
 _ADVICE = {
     Verdict.UP: "Nothing to do.",
-    Verdict.BUSY: "The server answers but asks for fewer connections; look at its load.",
+    Verdict.BUSY: "The server answers but can take less than it is asked for; look at its load and at the "
+    "free space of its disks.",
     Verdict.FAILING: "The server answers that it cannot do its work; look at its disk, its database and log.",
     Verdict.HUNG: "The port is open but the application does not answer; restart the application.",
     Verdict.DEAD: "Look whether the application runs and listens on this address and port, and whether a "
