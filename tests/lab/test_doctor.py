@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,33 @@ Json = dict[str, Any]
 
 _SOON_S = 10.0
 """A stolen VIP must be named within this time (fault matrix, 7)."""
+
+
+RETURNS = """
+version: 1
+site: returns
+interfaces:
+  eth0: {addresses: [10.60.0.2/24, "2001:db8:60::2/64"]}
+hosts:
+  both: 10.60.0.11
+  only: 10.60.0.12
+  both6: "2001:db8:60::11"
+  only6: "2001:db8:60::12"
+services:
+  Direct: {vip: 10.60.0.101, ports: 80, application: http, forwarding: dr, pool: [both]}
+  Nat: {vip: 10.60.0.102, ports: 80, application: http, forwarding: nat, pool: [both, only]}
+  Direct6: {vip: "2001:db8:60::101", ports: 80, application: http, forwarding: dr, pool: [both6]}
+  Nat6: {vip: "2001:db8:60::102", ports: 80, application: http, forwarding: nat, pool: [both6, only6]}
+"""
+
+
+@pytest.fixture(scope="module")
+def returning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """Servers of DR and NAT in both families."""
+    site = tmp_path_factory.mktemp("returning") / "site.yaml"
+    site.write_text(RETURNS)
+    with Drill.of(str(site), tmp_path_factory.mktemp("r")) as drill:
+        yield drill
 
 
 def test_a_clean_site_has_no_error_and_no_server_noticed_the_visit(canon: Drill) -> None:
@@ -91,9 +118,70 @@ def test_an_application_that_does_not_listen_on_the_vip_is_told_from_a_missing_v
         finding = _error(canon, "nothing listens")
         assert finding["where"] == "vna2"
         assert "10.60.0.103:2398" in finding["evidence"]
-        assert "check is not up either" in finding["what"]
+        assert "nor on its own address" in finding["what"]
     finally:
         canon.lab("restore", "vna2", "hl7")
+
+
+def test_answers_that_go_by_the_router_are_missed_and_the_printed_gateway_leads_them_back(
+    returning: Drill,
+) -> None:
+    assert _errors(returning) == []
+    _run(returning, "only", "ip route replace default via 10.60.0.254")
+    finding = _error(returning, "does not come back by this node")
+    assert finding["where"] == "only"
+    _apply(returning, "only", finding)
+    assert _errors(returning) == []
+
+
+@pytest.mark.parametrize(("host", "ip"), [("both", "ip"), ("both6", "ip -6")])
+def test_of_a_server_of_both_modes_only_its_own_address_is_led_back(
+    returning: Drill, host: str, ip: str
+) -> None:
+    _run(returning, host, f"{ip} rule del table 100")
+    finding = _error(returning, "does not come back by this node")
+    assert finding["where"] == host
+    _apply(returning, host, finding)
+    assert _errors(returning) == []
+
+
+def test_in_ipv6_a_server_that_answers_solicitations_is_named_and_the_printed_fix_silences_it(
+    returning: Drill,
+) -> None:
+    _run(returning, "both6", "ip -6 address add 2001:db8:60::101/128 dev eth0 nodad")
+    finding = _error(returning, "answers neighbour solicitations")
+    assert finding["where"] == "both6"
+    _apply(returning, "both6", finding)
+    assert _errors(returning) == []
+
+
+def test_in_ipv6_a_vip_missing_on_a_loopback_is_named_and_the_printed_fix_brings_it_back(
+    returning: Drill,
+) -> None:
+    _run(returning, "both6", "ip -6 address del 2001:db8:60::101/128 dev lo")
+    finding = _error(returning, "does not own VIP 2001:db8:60::101 ")
+    _apply(returning, "both6", finding)
+    assert _errors(returning) == []
+
+
+def test_a_wire_that_carries_less_than_the_node_sends_is_named(returning: Drill) -> None:
+    _run(returning, "only", "ip link set eth0 mtu 1400")
+    try:
+        warnings = [f for f in _report(returning)["findings"] if f["severity"] == "warning"]
+        assert [(f["where"], "1500 bytes" in f["what"]) for f in warnings] == [("only", True)]
+    finally:
+        _run(returning, "only", "ip link set eth0 mtu 1500")
+
+
+def test_what_the_node_itself_lacks_is_named(returning: Drill) -> None:
+    _run(returning, "lb1", "ip address del 10.60.0.2/24 dev eth0")
+    try:
+        finding = _error(returning, "lacks 10.60.0.2/24")
+        assert finding["where"] == "eth0"
+        _run(returning, "lb1", *finding["fix"]["willis"])
+        assert _errors(returning) == []
+    finally:
+        _run(returning, "lb1", "ip address replace 10.60.0.2/24 dev eth0")
 
 
 def _report(drill: Drill) -> Json:
@@ -118,10 +206,9 @@ def _apply(drill: Drill, machine: str, finding: Json) -> None:
 
 
 def _run(drill: Drill, machine: str, *lines: str) -> None:
+    """Type lines into a shell of the machine."""
     for line in lines:
-        words = shlex.split(line, comments=True)
-        if words:
-            drill.run(machine, *words)
+        drill.run(machine, "sh", "-ec", line)
 
 
 def _entries(drill: Drill) -> int:

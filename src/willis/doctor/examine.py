@@ -54,7 +54,7 @@ def examine(config: Config, status: Status, learnt: Learnt) -> Report:
     log.looked_at.append(f"the settings of {len(config.services)} services")
     findings = [
         *rules_wire.thieves(config, seen),
-        *rules_path.paths(config, status, seen),
+        *rules_path.paths(config, seen),
         *rules_return.returns(config, seen),
         *rules_node.interfaces(config, seen),
         *rules_node.filters(config, seen),

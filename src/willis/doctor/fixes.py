@@ -12,8 +12,17 @@ from collections.abc import Iterable, Sequence
 from willis.doctor.finding import Fix
 from willis.model.service import Address
 
+_USUAL = 1500
+"""Bytes of an IP packet that any Ethernet carries."""
 Door = tuple[Address, int]
 """A VIP and a port."""
+_QUIET = {
+    4: "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2",
+    6: "sysctl -w net.ipv6.conf.all.proxy_ndp=0",
+}
+_DELETE = """ip -o address show to $vip | awk '{print "address del", $4, "dev", $2}' | ip -batch -"""
+"""From wherever it is: nobody but the host knows on which interface."""
+_DELETE_ELSEWHERE = _DELETE.replace("'{", """'$2 != "lo" {""")
 _KEEP = (
     "# keep both: the settings in /etc/sysctl.d/90-willis.conf, the addresses in the network configuration"
 )
@@ -21,18 +30,19 @@ _KEEP = (
 
 def own_quietly(vips: Sequence[Address], address: Address) -> Fix:
     """Have the host with ``address`` own the VIPs, and say so to nobody (direct routing)."""
-    linux = [*_quiet_linux(vips), *(_on_loopback(vip) for vip in vips), _KEEP]
-    return Fix(tuple(linux), tuple(_windows(vips, address)))
+    linux = []
+    for version, family in _families(vips).items():
+        add = "ip address replace $vip/32 dev lo"
+        if version == 6:
+            add = "ip -6 address replace $vip/128 dev lo nodad preferred_lft 0"
+        linux += [_QUIET[version], _each(family, f"{_DELETE_ELSEWHERE}; {add}")]
+    return Fix((*linux, _KEEP), tuple(_windows(vips, address)))
 
 
-def leave(vips: Sequence[Address], address: Address) -> Fix:
-    """Take the VIPs from the host with ``address``: it serves none of them by direct routing."""
-    linux = [
-        *(f"ip -o address show to {vip}   # says on which interface DEV it is" for vip in vips),
-        *(f"ip address del {vip}/{vip.max_prefixlen} dev DEV" for vip in vips),
-        "# and from the network configuration, or it comes back",
-    ]
-    return Fix(tuple(linux), tuple(f"Remove-NetIPAddress -IPAddress {vip} -Confirm:$false" for vip in vips))
+def leave(vips: Sequence[Address]) -> Fix:
+    """Take the VIPs from a host that serves none of them by direct routing."""
+    linux = (_each(vips, _DELETE), "# and from the network configuration, or they come back")
+    return Fix(linux, tuple(f"Remove-NetIPAddress -IPAddress {vip} -Confirm:$false" for vip in vips))
 
 
 def no_proxy_arp(version: int) -> Fix:
@@ -116,11 +126,12 @@ def loose_filter(interface: str) -> Fix:
 
 
 def mtu(interface: str, size: int) -> Fix:
-    """Agree on one size."""
+    """Agree on one size; ``size``: what the interface sends now."""
+    lower = (f"ip link set {interface} mtu {_USUAL}   # if larger packets are not meant",)
     return Fix(
         linux=("ip -o link show   # on the host: its MTU; the switch ports between must carry the larger",),
         windows=("netsh interface ipv4 show subinterfaces   # the host's MTU",),
-        willis=(f"ip link set {interface} mtu {size}   # if the larger size is not meant",),
+        willis=lower if size > _USUAL else (),
     )
 
 
@@ -133,29 +144,21 @@ def clock() -> Fix:
     )
 
 
-def _quiet_linux(vips: Sequence[Address]) -> list[str]:
-    lines = []
-    if any(vip.version == 4 for vip in vips):
-        lines.append("sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
-    if any(vip.version == 6 for vip in vips):
-        lines.append("sysctl -w net.ipv6.conf.all.proxy_ndp=0")
-    shown = " ".join(f"to {vip}" for vip in vips[:1])
-    return [*lines, f"ip -o address show {shown}   # must stand on lo only; delete it from any other"]
+def _families(vips: Sequence[Address]) -> dict[int, list[Address]]:
+    """The VIPs by IP version."""
+    return {vip.version: [each for each in vips if each.version == vip.version] for vip in vips}
 
 
-def _on_loopback(vip: Address) -> str:
-    if vip.version == 6:
-        return f"ip -6 address replace {vip}/128 dev lo nodad preferred_lft 0"
-    return f"ip address replace {vip}/32 dev lo"
+def _each(vips: Sequence[Address], command: str) -> str:
+    return f"for vip in {' '.join(map(str, vips))}; do {command}; done"
 
 
 def _windows(vips: Sequence[Address], address: Address) -> list[str]:
     """As in docs/guide/direct-routing.md. ``address`` finds the card that faces the node."""
-    families = {vip.version: [each for each in vips if each.version == vip.version] for vip in vips}
     return [
         '# once: Device Manager > Add legacy hardware > "Microsoft KM-TEST Loopback Adapter"; name it vip',
         f"$lan = (Get-NetIPAddress -IPAddress {address}).InterfaceAlias",
-        *(line for version, family in families.items() for line in _weak_host(version, family)),
+        *(line for version, family in _families(vips).items() for line in _weak_host(version, family)),
     ]
 
 

@@ -62,7 +62,7 @@ def sizes(config: Config, seen: Seen) -> Iterator[Finding]:
     if len(set(mtus.values())) > 1:
         listed = ", ".join(f"{name} {mtu}" for name, mtu in sorted(mtus.items()))
         what = "the node's interfaces carry packets of different sizes: large ones are lost between them"
-        fix = fixes.mtu(max(mtus, key=mtus.__getitem__), min(mtus.values()))
+        fix = fixes.mtu(max(mtus, key=mtus.__getitem__), max(mtus.values()))
         yield Finding(Severity.WARNING, what, ", ".join(sorted(mtus)), f"MTU: {listed}", fix)
     for address, host in addresses_of(config).items():
         interface = config.interface_to(address)
@@ -73,7 +73,7 @@ def sizes(config: Config, seen: Seen) -> Iterator[Finding]:
             f"packets of {mtu} bytes do not reach {host} or do not come back: connections open and then hang"
         )
         evidence = f"{address} answers a ping of 84 bytes, and none of {mtu} that may not be fragmented"
-        yield Finding(Severity.WARNING, what, host, evidence, fixes.mtu(interface.name, 1500))
+        yield Finding(Severity.WARNING, what, host, evidence, fixes.mtu(interface.name, mtu))
 
 
 def clocks(config: Config, seen: Seen) -> Iterator[Finding]:

@@ -11,8 +11,8 @@ from willis.doctor.seen import Knock, Reply, Seen
 from willis.doctor.sites import listed, servers_of, some, vips_named
 from willis.model.config import Config
 from willis.model.service import Address, Forwarding, Protocol, RealServer, VirtualService
-from willis.model.status import Admin, Status, Verdict
-from willis.plan.members import admin_of, target
+from willis.model.status import Admin, Status
+from willis.plan.members import admin_of
 
 PORTS = 8
 """Of one service are knocked at; a range may have thousands."""
@@ -31,10 +31,8 @@ class _Door:
     tcp: dict[int, Reply] = field(default_factory=dict)
     udp: dict[int, Reply] = field(default_factory=dict)
     """TCP replies on the ports of UDP services: they only show who owns the VIP."""
-    own: list[Reply] = field(default_factory=list)
+    own: dict[int, Reply] = field(default_factory=dict)
     """Of the host's own address on the same ports."""
-    well: set[int] = field(default_factory=set)
-    """Ports whose check says that the host is up."""
 
     @property
     def replies(self) -> list[Reply]:
@@ -60,16 +58,16 @@ def knocks(config: Config, status: Status, seen: Seen) -> tuple[list[Knock], lis
     return list(dict.fromkeys(found)), list(dict.fromkeys(passed))
 
 
-def paths(config: Config, status: Status, seen: Seen) -> Iterator[Finding]:
+def paths(config: Config, seen: Seen) -> Iterator[Finding]:
     """One finding a host and kind of fault."""
     by_host: dict[str, list[_Door]] = {}
-    for door in _doors(config, status, seen):
+    for door in _doors(config, seen):
         by_host.setdefault(door.host, []).append(door)
     for doors in by_host.values():
         owned = [door for door in doors if set(door.replies) & {*_ANSWERED}]
         yield from _missing([door for door in doors if door not in owned])
-        for well in (True, False):
-            yield from _closed(owned, well)
+        for runs in (True, False):
+            yield from _closed(owned, runs)
         yield from _barred(owned)
 
 
@@ -99,15 +97,20 @@ def _missing(doors: Sequence[_Door]) -> Iterator[Finding]:
         )
 
 
-def _closed(doors: Sequence[_Door], well: bool) -> Iterator[Finding]:
-    """Owned, and nobody listens. ``well``: those whose check, on the host's own address, is up."""
-    shut = [(d.vip, port) for d in doors for port in d.on(Reply.CLOSED) if (port in d.well) is well]
+def _closed(doors: Sequence[_Door], runs: bool) -> Iterator[Finding]:
+    """Owned, and nobody listens. ``runs``: those that listen on the host's own address."""
+    shut = [
+        (door.vip, port)
+        for door in doors
+        for port in door.on(Reply.CLOSED)
+        if (door.own.get(port) is Reply.OPEN) is runs
+    ]
     if not shut:
         return
     why = (
         "its application listens on its own address only"
-        if well
-        else "its check is not up either, so the application does not run"
+        if runs
+        else "nor on its own address, so the application does not run"
     )
     host = doors[0].host
     what = f"{host} has the VIP but nothing listens on {some(_literals(shut))}: {why}"
@@ -127,7 +130,7 @@ def _barred(doors: Sequence[_Door]) -> Iterator[Finding]:
 
 
 def _alive(door: _Door) -> bool:
-    return bool({*door.own} & {*_ANSWERED})
+    return bool({*door.own.values()} & {*_ANSWERED})
 
 
 def _direct(config: Config) -> Iterator[tuple[VirtualService, RealServer]]:
@@ -148,7 +151,7 @@ def _knocks(
     return [Knock(interface.name, min(macs), source, to, port) for port in service.ports[:PORTS]]
 
 
-def _doors(config: Config, status: Status, seen: Seen) -> Iterator[_Door]:
+def _doors(config: Config, seen: Seen) -> Iterator[_Door]:
     found: dict[tuple[str, Address], _Door] = {}
     for service, server in _direct(config):
         replies = _replies(config, seen, service, server, service.vip)
@@ -157,10 +160,7 @@ def _doors(config: Config, status: Status, seen: Seen) -> Iterator[_Door]:
         key = (server.host, service.vip)
         door = found.setdefault(key, _Door(server.host, server.address, service.vip))
         (door.tcp if service.protocol is Protocol.TCP else door.udp).update(replies)
-        door.own += _replies(config, seen, service, server, server.address).values()
-        health = status.health.get(target(service, server))
-        if health is not None and health.verdict is Verdict.UP:
-            door.well.update(replies)
+        door.own.update(_replies(config, seen, service, server, server.address))
     yield from found.values()
 
 

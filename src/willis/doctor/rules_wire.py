@@ -84,7 +84,7 @@ def _fix(config: Config, seen: Seen, mac: bytes, vips: Sequence[Address]) -> Fix
     mine = [vip for vip in vips if vip in owned]
     others = [vip for vip in vips if vip not in owned]
     parts = [fixes.own_quietly(mine, address)] if mine else []
-    parts += [fixes.leave(others, address)] if others else []
+    parts += [fixes.leave(others)] if others else []
     return Fix(
         tuple(line for part in parts for line in part.linux),
         tuple(line for part in parts for line in part.windows),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from tests.builders import dr, host, seen, site, web
+from tests.builders import dr, host, site, web
 from willis.doctor import rules_path, rules_wire
 from willis.doctor.finding import Finding, Severity
 from willis.doctor.seen import Gateway, Knock, Link, Reply, Seen
 from willis.model.config import Config
 from willis.model.service import Protocol
-from willis.model.status import Admin, Place, Status, Verdict
+from willis.model.status import Admin, Place, Status
 
 VIP = IPv4Address("10.60.0.101")
 ROUTER = IPv4Address("10.60.0.254")
@@ -47,7 +47,8 @@ def test_a_real_server_that_steals_is_named_once_with_all_vips_and_told_to_keep_
     assert finding.evidence.startswith("02:00:00:00:01:02 answered on eth0")
     linux = finding.fix.linux
     assert linux[0] == "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"
-    assert "ip address replace 10.60.0.102/32 dev lo" in linux
+    assert linux[1].startswith("for vip in 10.60.0.101 10.60.0.102; do ")
+    assert linux[1].endswith("; ip address replace $vip/32 dev lo; done")
     assert any("weakhostreceive=enabled" in line for line in finding.fix.windows)
     assert any("-SkipAsSource $true" in line for line in finding.fix.windows)
 
@@ -56,7 +57,8 @@ def test_a_server_that_has_a_vip_it_does_not_serve_is_told_to_give_it_up() -> No
     config = site(dr(), web())
     (finding,) = rules_wire.thieves(config, looked(config, ("10.60.0.114", mac(1))))
     assert not any("dev lo" in line or "arp_ignore" in line for line in finding.fix.linux)
-    assert any(line.startswith("ip address del 10.60.0.114/32") for line in finding.fix.linux)
+    assert finding.fix.linux[0].startswith("for vip in 10.60.0.114; do ")
+    assert "address del" in finding.fix.linux[0]
 
 
 def test_a_router_and_a_machine_that_nobody_knows_are_told_apart() -> None:
@@ -96,22 +98,22 @@ def test_a_halted_host_is_left_in_peace_and_a_silent_one_has_no_mac_to_knock_at(
     assert passed == ["vna2 in DicomRouting: halted by an administrator"]
 
 
-def knocked(config: Config, status: Status, told: dict[tuple[int, str], Reply]) -> list[Finding]:
+def knocked(config: Config, told: dict[tuple[int, str], Reply]) -> list[Finding]:
     """``told``: by host number and address; all else is open."""
     found = looked(config)
-    knocks, _ = rules_path.knocks(config, status, found)
+    knocks, _ = rules_path.knocks(config, Status(), found)
     replies = {each: told.get((each.mac[-1], str(each.destination)), Reply.OPEN) for each in knocks}
-    return list(rules_path.paths(config, status, replace(found, replies=replies)))
+    return list(rules_path.paths(config, replace(found, replies=replies)))
 
 
 def test_open_doors_are_no_finding() -> None:
     config = site(dr(), dr("Other", 102))
-    assert not knocked(config, seen(config), {})
+    assert not knocked(config, {})
 
 
 def test_a_vip_that_is_missing_is_told_by_the_host_that_answers_on_its_own_address() -> None:
     config = site(dr(), dr("Other", 102))
-    (finding,) = knocked(config, seen(config), {(3, "10.60.0.102"): Reply.SILENT})
+    (finding,) = knocked(config, {(3, "10.60.0.102"): Reply.SILENT})
     assert finding.what.startswith("vna3 does not own VIP 10.60.0.102 (missing on its loopback)")
     assert finding.severity is Severity.ERROR
     assert finding.fix.linux[0].startswith("sysctl -w net.ipv4.conf.all.arp_ignore=1")
@@ -120,35 +122,34 @@ def test_a_vip_that_is_missing_is_told_by_the_host_that_answers_on_its_own_addre
 def test_a_host_that_hangs_is_not_accused_of_lacking_the_vip() -> None:
     config = site(dr())
     silent = {(3, "10.60.0.101"): Reply.SILENT, (3, "10.60.0.13"): Reply.SILENT}
-    (finding,) = knocked(config, seen(config), silent)
+    (finding,) = knocked(config, silent)
     assert finding.severity is Severity.WARNING
     assert "nor on its own address" in finding.what
 
 
-def test_a_closed_port_names_the_application_by_what_its_check_says() -> None:
+def test_a_closed_port_tells_a_dead_application_from_one_that_listens_elsewhere() -> None:
     config = site(dr())
     closed = {(2, "10.60.0.101"): Reply.CLOSED}
-    (finding,) = knocked(config, seen(config), closed)
+    (finding,) = knocked(config, closed)
     assert "nothing listens on 10.60.0.101:11112: its application listens on its own address" in finding.what
-    (finding,) = knocked(config, seen(config, Verdict.DEAD), closed)
+    (finding,) = knocked(config, closed | {(2, "10.60.0.12"): Reply.CLOSED})
     assert "does not run" in finding.what
 
 
 def test_a_firewall_is_known_by_ports_that_are_open_beside_the_shut_ones() -> None:
     config = site(dr(), dr("Other", 101, 104))
     found = looked(config)
-    status = seen(config)
-    knocks, _ = rules_path.knocks(config, status, found)
+    knocks, _ = rules_path.knocks(config, Status(), found)
     replies = {k: Reply.SILENT if (k.destination, k.port) == (VIP, 104) else Reply.OPEN for k in knocks}
-    findings = list(rules_path.paths(config, status, replace(found, replies=replies)))
+    findings = list(rules_path.paths(config, replace(found, replies=replies)))
     assert [f.where for f in findings] == ["vna1", "vna2", "vna3"]
     assert "its firewall keeps 10.60.0.101:104 shut" in findings[0].what
 
 
 def test_udp_shows_who_owns_the_vip_but_not_who_listens() -> None:
     config = site(dr(protocol=Protocol.UDP))
-    assert not knocked(config, seen(config), {(2, "10.60.0.101"): Reply.CLOSED})
-    (finding,) = knocked(config, seen(config), {(2, "10.60.0.101"): Reply.SILENT})
+    assert not knocked(config, {(2, "10.60.0.101"): Reply.CLOSED})
+    (finding,) = knocked(config, {(2, "10.60.0.101"): Reply.SILENT})
     assert finding.severity is Severity.WARNING
 
 
