@@ -1,21 +1,19 @@
 """``./dev bench checks``: what looking costs the node: CPU of the engine's own checks beside ``echoscu``.
 
-200 addresses of the loopback, all of one dcmtk storescp, are looked at every 5 s by the engine's
-schedule, as it does it; the clock is the CPU time of this process, so the server's work does not
-count. In the same round dcmtk's ``echoscu`` asks the same server, one process a check; its CPU
+200 addresses of the loopback, all of one small SCP (``bench.scp``), are looked at every 5 s by the
+engine's schedule, as it does it; the clock is the CPU time of this process, so the server's work does
+not count. In the same round dcmtk's ``echoscu`` asks the same server, one process a check; its CPU
 time is that of the children.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import shutil
-import signal
 import socket
 import subprocess
-import tempfile
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +38,8 @@ _BUSY_TARGET = 5.0
 _CHEAPER_TARGET = 20.0
 _PROCESSES = 20
 """Runs of echoscu a round: enough for a mean, and over in a second or two."""
+_ECHOSCU = shutil.which("echoscu", path="/usr/bin:/usr/local/bin")
+"""dcmtk's: pynetdicom has one of this name too."""
 _ECHO = Dicom(ask=DicomAsk("PACS1", "WILLIS"))
 _KINDS: dict[str, tuple[Question, Deep | None]] = {
     "dicom-echo": (_ECHO, None),
@@ -74,9 +74,8 @@ class Figures:
 
 def measure(rounds: int, tell: Callable[[str], None]) -> Figures:
     """``rounds``: 1 to 100, each over every kind. Raises Unable, in one sentence."""
-    lacking = [name for name in ("storescp", "echoscu") if _dcmtk(name) is None]
-    if lacking:
-        raise Unable(f"The bench of checks needs dcmtk. Missing: {', '.join(lacking)}.")
+    if _ECHOSCU is None:
+        raise Unable("The bench of checks needs dcmtk's echoscu: apt-get install dcmtk.")
     found: dict[str, list[tuple[float, list[Result]]]] = {kind: [] for kind in _KINDS}
     processes: list[float] = []
     with _server() as port:
@@ -109,7 +108,7 @@ async def _looks(port: int, question: Question, deep: Deep | None) -> tuple[floa
 
 def _echoscu(port: int) -> float:
     """CPU milliseconds of one process, the fork included."""
-    words = [str(_dcmtk("echoscu")), "-aec", "PACS1", str(_FIRST), str(port)]
+    words = [str(_ECHOSCU), "-aec", "PACS1", str(_FIRST), str(port)]
     before = _children() + time.process_time()
     for _ in range(_PROCESSES):
         subprocess.run(words, check=True, timeout=30, stdout=subprocess.DEVNULL)
@@ -163,27 +162,19 @@ def _targets(figures: Figures) -> dict[str, bool]:
     }
 
 
-def _dcmtk(name: str) -> str | None:
-    """pynetdicom has programs of these names too."""
-    return shutil.which(name, path="/usr/bin:/usr/local/bin")
-
-
 @contextmanager
 def _server() -> Iterator[int]:
-    """A storescp that takes many associations at once, on every loopback address."""
+    """The port of the SCP, on every loopback address."""
     with socket.create_server(("", 0)) as listener:
         port = int(listener.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="willis-bench-") as folder:
-        words = [str(_dcmtk("storescp")), "--fork", "--ignore", "-od", folder, str(port)]
-        process = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            _await(port, process)
-            yield port
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    words = [sys.executable, "-m", "bench.scp", str(port)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _await(port, process)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -192,4 +183,4 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
         if asyncio.run(Looks().look(Target(_FIRST, port), Check())).ok:
             return
         time.sleep(0.1)
-    raise Unable(f"storescp does not listen on port {port}.")
+    raise Unable(f"The SCP does not listen on port {port}.")

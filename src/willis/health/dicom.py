@@ -136,7 +136,7 @@ class _Association:
         context = Context(_CONTEXT, act.sop_class, (dataset.IMPLICIT_LITTLE_ENDIAN,))
         said = f"A-ASSOCIATE-RQ {ask.calling} calling {ask.called}"
         request = AssociateRequest(ask.called, ask.calling, (context,))
-        await self.wire.send(encode(request), said, "A-ASSOCIATE-AC")
+        self.wire.send(encode(request), said, "A-ASSOCIATE-AC")
         answer = await self._next()
         if isinstance(answer, AssociateReject):
             raise self._rejected(answer)
@@ -161,7 +161,7 @@ class _Association:
         )
         data = b"" if act.data is None else act.data()
         raw = b"".join(map(encode, dimse.fragments(_CONTEXT, command, data, largest)))
-        await self.wire.send(raw, f"{act.name}-RQ", f"{act.name}-RSP")
+        self.wire.send(raw, f"{act.name}-RQ", f"{act.name}-RSP")
         for match in range(_MOST_MATCHES):
             status = await self._answer(act)
             self.wire.heard(f"{act.name}-RSP {status_words(status)}")
@@ -170,7 +170,7 @@ class _Association:
             if match == 0:
                 cancel = Command(Field.CANCEL, responded_id=_MESSAGE)
                 raw = b"".join(map(encode, dimse.fragments(_CONTEXT, cancel, b"", largest)))
-                await self.wire.send(raw, "C-CANCEL-RQ", f"{act.name}-RSP")
+                self.wire.send(raw, "C-CANCEL-RQ", f"{act.name}-RSP")
         return Ended(Verdict.UP, f"answers {act.name}, and matches what should match nothing")
 
     async def _answer(self, act: _Act) -> int:
@@ -201,7 +201,7 @@ class _Association:
     async def _release(self) -> None:
         """Part politely. A server that has answered is not judged by how it parts."""
         try:
-            await self.wire.send(encode(ReleaseRequest()), "A-RELEASE-RQ", "A-RELEASE-RP")
+            self.wire.send(encode(ReleaseRequest()), "A-RELEASE-RQ", "A-RELEASE-RP")
             async with asyncio.timeout(_RELEASE_S):
                 while not isinstance(await self._next(), ReleaseReply):
                     pass

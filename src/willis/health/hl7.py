@@ -36,7 +36,7 @@ async def look(target: Target, check: Check, trust: Trust) -> Result:
 async def _exchange(wire: Wire, wanted: Hl7Ask) -> Ended:
     control_id = f"W{secrets.token_hex(8).upper()}"
     message = wanted.message or ""
-    await wire.send(frame(_message(wanted, control_id)), f"{message} {control_id}", f"the ACK of {message}")
+    wire.send(frame(_message(wanted, control_id)), f"{message} {control_id}", f"the ACK of {message}")
     deframer = Deframer()
     while data := await wire.receive():
         for answer in deframer.feed(data):

@@ -95,7 +95,7 @@ class _Exchange:
         request = h11.Request(method=str(self.order.method), target=self.order.path, headers=self._headers())
         raw = (self.connection.send(request) or b"") + (self.connection.send(h11.EndOfMessage()) or b"")
         said = f"{self.order.method} {self.order.path.partition('?')[0]}"
-        await self.wire.send(raw, said, f"the answer to {said}")
+        self.wire.send(raw, said, f"the answer to {said}")
         answer = await self._head()
         self.wire.heard(f"HTTP {answer.status_code}")
         wrong = self._wrong_status(answer.status_code) or self._wrong_header(answer)

@@ -36,7 +36,7 @@ def unescaped(text: str) -> bytes:
 async def _exchange(wire: Wire, wanted: Talk) -> Ended:
     if wanted.send is not None:
         data = unescaped(wanted.send)
-        await wire.send(data, f"{len(data)} bytes", "the text that is expected")
+        wire.send(data, f"{len(data)} bytes", "the text that is expected")
     if wanted.expect is None:
         return Ended(Verdict.UP, "accepts connections")
     wire.awaited = "the text that is expected"

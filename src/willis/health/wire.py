@@ -24,7 +24,8 @@ from willis.model.status import Verdict
 from willis.plan.verdict import Result, Step
 from willis.protocols.error import ProtocolError
 
-_BLOCK = 65536
+_MOST_UNREAD = 1 << 20
+"""Bytes that may wait to be read; a peer that says more has lost its mind."""
 _FAREWELL_S = 1.0
 """How long a peer may take to see our end of TLS."""
 
@@ -55,6 +56,47 @@ class Transcript:
         )
 
 
+class _Inbox(asyncio.Protocol):
+    """What came and was not read yet. (StreamReader and StreamWriter would double the cost of a look.)"""
+
+    def __init__(self) -> None:
+        self._unread = bytearray()
+        self._over = False
+        self._error: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        self._over = self._over or len(self._unread) > _MOST_UNREAD
+        self._wake()
+
+    def eof_received(self) -> None:
+        self._over = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over = True
+        self._error = exc
+        self._wake()
+
+    async def read(self) -> bytes:
+        """What came; nothing at the end. Raises what ended the connection."""
+        while not self._unread:
+            if self._error is not None:
+                raise self._error
+            if self._over:
+                return b""
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        data = bytes(self._unread)
+        self._unread.clear()
+        return data
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+
 class Wire:
     """A full connection. What it awaits is told if it never comes."""
 
@@ -66,26 +108,28 @@ class Wire:
         self.judged: Ended | None = None
         """What the look says, once only manners are left: time that they take is held against nobody."""
         self._sock: socket.socket | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._inbox = _Inbox()
+        self._transport: asyncio.Transport | None = None
 
     async def connect(self, context: ssl.SSLContext | None, name: str | None) -> None:
         """Raises Ended, OSError and ssl.SSLError."""
         target = self.target
         self._sock = await self._connected()
         self.awaited = "anything"
+        loop = asyncio.get_running_loop()
         if context is None:
-            self._reader, self._writer = await asyncio.open_connection(sock=self._sock)
+            self._transport, _ = await loop.create_connection(lambda: self._inbox, sock=self._sock)
             return
         self.awaited = "TLS ServerHello"
         self.transcript.note("TLS ClientHello", sent=True)
-        self._reader, self._writer = await asyncio.open_connection(
+        self._transport, _ = await loop.create_connection(
+            lambda: self._inbox,
             sock=self._sock,
             ssl=context,
             server_hostname=name or str(target.address),
             ssl_shutdown_timeout=_FAREWELL_S,
         )
-        self.heard(str(self._writer.get_extra_info("ssl_object").version()))
+        self.heard(str(self._transport.get_extra_info("ssl_object").version()))
 
     async def _connected(self) -> socket.socket:
         target = self.target
@@ -109,21 +153,20 @@ class Wire:
         self.transcript.note("TCP SYN, ACK", sent=False)
         return sock
 
-    async def send(self, data: bytes, what: str, awaited: str) -> None:
+    def send(self, data: bytes, what: str, awaited: str) -> None:
         """``awaited`` is what must come next."""
-        assert self._writer is not None  # noqa: S101 - ``connect`` came first
+        assert self._transport is not None  # noqa: S101 - ``connect`` came first
         self.awaited = awaited
         self.transcript.note(what, sent=True)
-        self._writer.write(data)
-        await self._writer.drain()
+        self._transport.write(data)
 
     async def receive(self) -> bytes:
         """What came; nothing at the end of the stream."""
-        assert self._reader is not None and self._sock is not None  # noqa: S101 - ``connect`` came first
+        assert self._sock is not None  # noqa: S101 - ``connect`` came first
         if self._sock.fileno() >= 0:
             # Servers that wait for our ACK (Nagle's algorithm) would seem 40 ms slower than they are.
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return await self._reader.read(_BLOCK)
+        return await self._inbox.read()
 
     def heard(self, what: str) -> None:
         self.transcript.note(what, sent=False)
@@ -134,8 +177,8 @@ class Wire:
         return Ended(Verdict.DEAD, f"{where(self.target)} closed the connection instead of {self.awaited}")
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._transport is not None:
+            self._transport.close()
         elif self._sock is not None:
             self._sock.close()
 
