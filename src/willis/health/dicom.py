@@ -126,7 +126,7 @@ class _Association:
     async def run(self) -> Ended:
         act = _act(self.question)
         largest = await self._associate(act)
-        end = self.wire.judged = await self._ask(act, largest)
+        end = self.wire.judge(await self._ask(act, largest))
         await self._release()
         return end
 
@@ -145,7 +145,7 @@ class _Association:
         self.wire.heard("A-ASSOCIATE-AC")
         result = next((a for a in answer.answers if a.number == _CONTEXT), None)
         if result is None or result.result != 0:
-            end = self.wire.judged = self._not_offered(act, 2 if result is None else result.result)
+            end = self.wire.judge(self._not_offered(act, 2 if result is None else result.result))
             await self._release()
             raise end
         return answer.largest

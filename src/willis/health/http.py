@@ -103,7 +103,7 @@ class _Exchange:
             return wrong
         good = Ended(Verdict.UP, f"answers {self.order.says} with {answer.status_code}")
         if self.ask.body is None:
-            self.wire.judged = good
+            self.wire.judge(good)
         body = await self._body()
         if self.ask.body is not None and not _holds(body, self.ask.body):
             self.wire.heard(f"{len(body)} bytes of body without http.body")

@@ -38,6 +38,8 @@ class Transcript:
 
     began: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
+    answered: float | None = None
+    """When the answer was there, where manners follow: they are not the server's speed."""
 
     def note(self, what: str, *, sent: bool) -> None:
         self.steps.append(Step(round((time.monotonic() - self.began) * 1000, 2), sent, what))
@@ -48,7 +50,7 @@ class Transcript:
             at=time.time(),
             verdict=end.verdict,
             reason=end.reason,
-            took_ms=(time.monotonic() - self.began) * 1000,
+            took_ms=((self.answered or time.monotonic()) - self.began) * 1000,
             sent=", ".join(step.what for step in self.steps if step.sent),
             received=", ".join(step.what for step in self.steps if not step.sent),
             kind=target.kind,
@@ -106,7 +108,7 @@ class Wire:
         self.awaited: str | None = None
         """None until the server has taken the connection."""
         self.judged: Ended | None = None
-        """What the look says, once only manners are left: time that they take is held against nobody."""
+        """What the look says, once only manners are left (``judge``)."""
         self._sock: socket.socket | None = None
         self._inbox = _Inbox()
         self._transport: asyncio.Transport | None = None
@@ -167,6 +169,12 @@ class Wire:
             # Servers that wait for our ACK (Nagle's algorithm) would seem 40 ms slower than they are.
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return await self._inbox.read()
+
+    def judge(self, end: Ended) -> Ended:
+        """What the look says, whatever becomes of the manners that are left."""
+        self.judged = end
+        self.transcript.answered = time.monotonic()
+        return end
 
     def heard(self, what: str) -> None:
         self.transcript.note(what, sent=False)

@@ -160,7 +160,7 @@ def test_the_transcript_tells_each_step_in_the_order_of_time() -> None:
     ]
     times = [step.after_ms for step in result.transcript]
     assert times == sorted(times)
-    assert result.took_ms >= times[-1] - 1
+    assert times[5] - 1 <= result.took_ms <= times[-1], "how the server parts is not its speed"
 
 
 def test_any_garbage_has_a_verdict() -> None:
