@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from willis.engines.port import Engine, EngineError, Traffic
@@ -142,10 +143,10 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the one broad catch: the loop never dies
                 log.exception("%s: a pass failed unexpectedly", keeper.engine.name)
                 keeper.report(error)
-            try:
-                await asyncio.wait_for(keeper.wake.wait(), _REPEAT_S)
-            except TimeoutError:
-                continue
+            # Not wait_for, which before Python 3.12 may lose a cancellation: the engine would never end.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REPEAT_S):
+                    await keeper.wake.wait()
 
 
 def _summary(engine: str, changes: Sequence[Change]) -> str:

@@ -145,7 +145,8 @@ class _Syslog:
             if self._setting.transport is Transport.UDP:
                 await self._datagram(line)
             else:
-                await asyncio.wait_for(self._stream(line), _PATIENCE_S)
+                async with asyncio.timeout(_PATIENCE_S):
+                    await self._stream(line)
         except (OSError, TimeoutError) as error:
             raise Failed(str(error) or "it did not answer in time") from error
 

@@ -141,8 +141,10 @@ class Renewal:
     async def _keep(self, look: Callable[[], Awaitable[None]], wake: asyncio.Event) -> None:
         patience = _FIRST_S
         while True:
+            # Not wait_for, which before Python 3.12 may lose a cancellation: the engine would never end.
             with suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await wake.wait()
             wake.clear()
             await look()
             patience = _LOOK_S

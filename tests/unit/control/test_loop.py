@@ -51,6 +51,21 @@ def test_it_converges_and_heals_drift_by_itself() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("steps", range(5))
+def test_it_ends_at_whatever_moment_it_was_woken(steps: int) -> None:
+    async def story() -> None:
+        loop, engine = _loop(site(dr()))
+        loop.start()
+        await until(lambda: "vip/10.60.0.101" in engine.held)
+        loop.wake()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await loop.close()
+
+    asyncio.run(story())
+
+
 def test_a_config_that_an_engine_refuses_leaves_the_old_one() -> None:
     async def story() -> None:
         old = site(dr())
