@@ -102,6 +102,15 @@ def test_what_is_stored_is_shown_without_its_key(node: Node) -> None:
     assert "PRIVATE" not in json.dumps([stored, row, shown])
 
 
+def test_a_broken_file_in_the_store_does_not_hide_the_others(node: Node) -> None:
+    node.put("pacs", ROOT.issue("pacs.example").pem_with_key)
+    (node.socket.parent / "stray.pem").write_text("rubbish")
+    listed = run("list")
+    assert "pacs.example" in listed.stdout
+    assert "stray in the store is no certificate" in " ".join(listed.stderr.split())
+
+
+NOTHING = {"certificates": [], "requested": [], "unreadable": []}
 BAD = {
     "nothing of the kind": (b"rubbish",),
     "no key": (ROOT.issue("pacs.example").pem,),
@@ -114,7 +123,7 @@ def test_a_bad_one_changes_nothing_and_its_key_is_not_repeated(node: Node, case:
     refused = node.put("new", *BAD[case], status=409)
     assert refused["detail"].startswith("certificate new was not stored: ")
     assert "PRIVATE" not in refused["detail"]
-    assert node.ask("GET", "/certificates") == {"certificates": [], "requested": []}
+    assert node.ask("GET", "/certificates") == NOTHING
 
 
 def test_what_is_not_base64_is_refused_without_being_repeated(node: Node) -> None:

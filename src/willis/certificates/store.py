@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -117,7 +118,7 @@ class CertificateStore:
         with self._lock:
             path = self.path(name)
             _small(files)
-            old = self.read(name) if path.exists() else None
+            old = self._whole(name)
             found = pair(read(files, passphrase), self._known_keys(name))
             now = datetime.now(UTC)
             judge(found, now)
@@ -184,7 +185,11 @@ class CertificateStore:
         ]
 
     def holdings(self) -> Holdings:
-        """What is there now, by content. Cheap: a file is read again only when it changed."""
+        """What is there now, by content. Cheap: a file is read again only when it changed.
+
+        A file that somebody broke by hand counts as what it was: HAProxy still serves that, and
+        nothing else that the node does may wait for its repair.
+        """
         return Holdings(
             frozenset(self._digested(self.directory)),
             frozenset(self._digested(self._authorities)),
@@ -200,6 +205,9 @@ class CertificateStore:
                     kept = self._digests[path] = (stamp, self._digest(path))
             except FileNotFoundError:
                 continue  # removed since it was listed
+            except CertificateError:
+                if kept is None:
+                    continue
             yield path.name.removesuffix(".pem"), kept[1]
 
     def _digest(self, path: Path) -> str:
@@ -208,10 +216,18 @@ class CertificateStore:
         leaf = pair(read([path.read_bytes()])).leaf
         return leaf.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - a name, not a proof
 
+    def _whole(self, name: str) -> Stored | None:
+        """What is stored, unless it is missing or broken: then anything good is better."""
+        try:
+            return self.read(name)
+        except CertificateError:
+            return None
+
     def _known_keys(self, name: str) -> Iterator[Key]:
         for pem in (self._pending_key(name), self.path(name)):
             if pem.exists():
-                yield from read([pem.read_bytes()]).keys
+                with suppress(CertificateError):  # broken by hand: no key
+                    yield from read([pem.read_bytes()]).keys
 
     def _staple(self, name: str) -> Path:
         return self.directory / f"{_checked(name)}.pem.ocsp"

@@ -63,6 +63,8 @@ def commands(asking: Asking) -> typer.Typer:
         show.out.print(grid)
         if answer["requested"]:
             show.out.print(f"requested and not come yet: {', '.join(answer['requested'])}")
+        for row in answer["unreadable"]:
+            show.note(f"warning: {row['name']} in the store is no certificate: {row['reason']}")
 
     @app.command("show")
     def show_one(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:

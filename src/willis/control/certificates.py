@@ -22,12 +22,14 @@ class Certificates:
         self._loop = loop
 
     def rows(self) -> Row:
-        """All certificates, and names whose certificate was requested."""
-        try:
-            found = [self._row(self._store.read(name)) for name in self._store.names()]
-        except CertificateError as error:
-            raise Refused(str(error)) from error
-        return {"certificates": found, "requested": self._store.pending()}
+        """All certificates, requested names, and files that hold no certificate, with the reason."""
+        found, unreadable = [], []
+        for name in self._store.names():
+            try:
+                found.append(self._row(self._store.read(name)))
+            except CertificateError as error:
+                unreadable.append({"name": name, "reason": str(error)})
+        return {"certificates": found, "requested": self._store.pending(), "unreadable": unreadable}
 
     def show(self, name: str) -> Row:
         """One certificate with its chain (PEM)."""

@@ -142,6 +142,17 @@ def test_holdings_name_the_content(store: CertificateStore) -> None:
     assert store.holdings().certificates == frozenset()
 
 
+def test_a_file_broken_by_hand_counts_as_what_it_was(store: CertificateStore) -> None:
+    store.put("pacs", good().pem_with_key)
+    before = store.holdings()
+    store.path("pacs").write_text("rubbish")
+    store.path("stray").write_text("rubbish")
+    assert store.holdings() == before
+    asked = x509.load_pem_x509_csr(store.request("pacs", ["pacs.example.org"]).encode())
+    store.put("pacs", pem(MIDDLE.sign(asked.public_key(), "pacs.example.org")))
+    assert store.holdings() != before
+
+
 def test_a_new_certificate_drops_the_staple_of_the_old(store: CertificateStore) -> None:
     store.put("pacs", good().pem_with_key)
     store.staple("pacs", b"der")
