@@ -25,7 +25,7 @@ from willis.doctor import (
 )
 from willis.doctor.finding import Finding, Report, Severity
 from willis.doctor.seen import Learnt, Link, Place, Seen, Size
-from willis.doctor.sites import addresses_of, own_ipv6, vips_of
+from willis.doctor.sites import addresses_of, own_addresses, vips_of
 from willis.model.config import Config
 from willis.model.node import Interface
 from willis.model.service import Address
@@ -89,9 +89,10 @@ def _ask(config: Config, seen: Seen, log: _Log) -> Seen:
     places = _places(config, wires, gateways, log)
     if not places:
         return seen
-    owners = neighbours.owners(places, wires, own_ipv6(config))
+    own = own_addresses(config, seen.links)
+    owners = neighbours.owners(places, wires, own, frozenset(vips_of(config)))
     vips = len({address for _, address in places} & set(vips_of(config)))
-    hosts = len(addresses_of(config))
+    hosts = len({address for _, address in places} & set(addresses_of(config)))
     log.looked_at.append(f"who answers for {vips} VIPs and {hosts} hosts on {', '.join(wires)}")
     return replace(seen, owners=owners)
 
@@ -110,9 +111,8 @@ def _knock(config: Config, status: Status, seen: Seen, log: _Log) -> Seen:
     if direct:
         log.looked_at.append(f"the path of direct routing, by {len(direct)} SYNs with the servers' MACs")
     if returning:
-        log.looked_at.append(
-            f"the way back from {len(returning) // 2} servers of NAT or transparent services"
-        )
+        hosts = len({each.destination for each in returning})
+        log.looked_at.append(f"the way back from {hosts} hosts of NAT or transparent services")
     mute = [addresses_of(config)[address] for address, told in seen.sizes.items() if told is Size.NONE]
     if len(mute) < len(near):
         log.looked_at.append(f"packets of full size to {len(near) - len(mute)} hosts")

@@ -1,7 +1,7 @@
 """Ethernet frames that ask who owns an address, and their answers. Pure.
 
-IPv4: ARP probes, whose sender address is 0.0.0.0, so that nobody learns anything from them
-(RFC 5227, 2.1.1). IPv6: neighbour solicitations from the node's own address. One from ``::``
+IPv4: for VIPs ARP probes, whose sender address is 0.0.0.0, so that nobody learns anything from
+them (RFC 5227, 2.1.1). IPv6: neighbour solicitations from the node's own address. One from ``::``
 would be answered to all nodes, and their caches would take the answer (RFC 4861, 7.2.4).
 """
 
@@ -30,12 +30,16 @@ def mac_text(mac: bytes) -> str:
     return mac.hex(":")
 
 
-def who_has(target: Address, mac: bytes, own: IPv6Address | None) -> bytes:
-    """The frame that asks for ``target``; ``mac``: ours. IPv6 needs our own address on that wire."""
+def who_has(target: Address, mac: bytes, own: Address | None) -> bytes:
+    """The frame that asks for ``target``. ``mac``: ours; ``own``: our address on that wire.
+
+    IPv4 without ``own`` is a probe. IPv6 needs one.
+    """
     if isinstance(target, IPv4Address):
-        body = _ARP.pack(*_ARP_HEAD, _REQUEST, mac, bytes(4), bytes(6), target.packed)
+        sender = bytes(4) if own is None else own.packed
+        body = _ARP.pack(*_ARP_HEAD, _REQUEST, mac, sender, bytes(6), target.packed)
         return _BROADCAST + mac + struct.pack("!H", ETH_ARP) + body
-    if own is None:
+    if not isinstance(own, IPv6Address):
         raise ValueError(f"{target} can only be asked for from an IPv6 address")
     return _solicitation(target, mac, own)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from willis.doctor.seen import Gateway, Link, Settings
 from willis.model.service import Address
@@ -22,7 +25,7 @@ _MAIN = 254
 
 def links() -> dict[str, Link]:
     """The interfaces by name. Raises OSError."""
-    with IPRoute() as route:
+    with _netlink() as route:
         addresses: dict[int, set[Address]] = {}
         for each in route.get_addr():
             text = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
@@ -34,7 +37,7 @@ def links() -> dict[str, Link]:
 def gateways() -> tuple[Gateway, ...]:
     """The default routes of the main table."""
     found = []
-    with IPRoute() as route:
+    with _netlink() as route:
         for family in (socket.AF_INET, socket.AF_INET6):
             for each in route.get_default_routes(family=family, table=_MAIN):
                 index, address = each.get_attr("RTA_OIF"), each.get_attr("RTA_GATEWAY")
@@ -58,6 +61,16 @@ def _number(name: str) -> int | None:
         return int((_SYS / name).read_text())
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def _netlink() -> Iterator[Any]:
+    """Raises OSError where pyroute2 has an error of its own."""
+    try:
+        with IPRoute() as route:
+            yield route
+    except NetlinkError as error:
+        raise OSError(error.code, str(error)) from error
 
 
 def _link(message: Any, addresses: frozenset[Address]) -> Link:  # noqa: ANN401 - pyroute2 has no types

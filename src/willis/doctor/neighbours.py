@@ -1,29 +1,38 @@
-"""Asks a wire who owns an address: ARP, and neighbour discovery for IPv6. Changes nobody's cache for VIPs."""
+"""Asks a wire who owns an address: ARP, and neighbour discovery for IPv6. No cache learns a wrong MAC."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from ipaddress import IPv6Address
 
 from willis.doctor import filters, frames
 from willis.doctor.seen import Link, Place
 from willis.doctor.wire import Wire, listen, send_all
+from willis.model.service import Address
 
 _ROUNDS_S = (0.35, 0.35)
 """Each question is sent once a round: a lost frame must not hide a thief."""
 
 
 def owners(
-    places: Sequence[Place], links: Mapping[str, Link], own: Mapping[str, IPv6Address]
+    places: Sequence[Place],
+    links: Mapping[str, Link],
+    own: Mapping[tuple[str, int], Address],
+    vips: Collection[Address],
 ) -> dict[Place, frozenset[bytes]]:
     """Every MAC that answers for each place, but the node's own. Raises OSError.
 
-    ``own``: the node's IPv6 address on each interface; those without one are asked for IPv4 only.
+    ``own``: the node's address on each interface, by IP version; IPv6 is not asked for without one.
+    IPv4 hosts are asked as the kernel asks them, since some switches drop probes; ``vips`` are probed.
     """
-    asked = [place for place in places if place[1].version == 4 or place[0] in own]
+    asked = [place for place in places if place[1].version == 4 or (place[0], 6) in own]
     found: dict[Place, set[bytes]] = {place: set() for place in asked}
     ours = {link.mac for link in links.values()}
+
+    def question(name: str, address: Address) -> tuple[Wire, bytes]:
+        probed = address.version == 4 and address in vips
+        sender = None if probed else own.get((name, address.version))
+        return wires[name, address.version], frames.who_has(address, links[name].mac, sender)
 
     def take(wire: Wire, frame: bytes) -> None:
         said = frames.owner(frame)
@@ -33,10 +42,7 @@ def owners(
     with ExitStack() as stack:
         wires = {key: stack.enter_context(_wire(*key)) for key in _kinds(asked)}
         for seconds in _ROUNDS_S:
-            send_all(
-                (wires[name, address.version], frames.who_has(address, links[name].mac, own.get(name)))
-                for name, address in asked
-            )
+            send_all(question(*place) for place in asked)
             listen([*wires.values()], seconds, take, lambda: not asked)
     return {place: frozenset(macs) for place, macs in found.items()}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ipaddress import IPv6Address
+from collections.abc import Mapping, Sequence
 
+from willis.doctor.seen import Link
 from willis.model.config import Config
 from willis.model.service import Address, Forwarding, RealServer, VirtualService
 
@@ -38,13 +38,13 @@ def direct_vips(config: Config, host: str) -> tuple[Address, ...]:
     )
 
 
-def own_ipv6(config: Config) -> dict[str, IPv6Address]:
-    """The node's own IPv6 address on each interface that has one."""
+def own_addresses(config: Config, links: Mapping[str, Link]) -> dict[tuple[str, int], Address]:
+    """The node's own address on each interface, by IP version; only what it really has."""
     return {
-        interface.name: own.ip
+        (interface.name, own.version): own.ip
         for interface in config.interfaces
         for own in interface.addresses
-        if isinstance(own.ip, IPv6Address)
+        if interface.name in links and own.ip in links[interface.name].addresses
     }
 
 

@@ -7,7 +7,7 @@ open, and hang as soon as an image follows. All hosts are asked at once.
 from __future__ import annotations
 
 import secrets
-import select
+import selectors
 import socket
 import struct
 import time
@@ -43,10 +43,12 @@ def sizes(hosts: Mapping[Address, int]) -> dict[Address, Size]:
             _send(sockets[address.version], address, request(address.version, number, index, payload))
         by_index = {index: key for key, index in asked.items()}
         until = time.monotonic() + _WAIT_S
+        ready = stack.enter_context(selectors.DefaultSelector())
+        for version, each in sockets.items():
+            ready.register(each, selectors.EVENT_READ, version)
         while len(answered) < len(asked) and (left := until - time.monotonic()) > 0:
-            for each in select.select([*sockets.values()], (), (), left)[0]:
-                version = 4 if each.family == socket.AF_INET else 6
-                told = reply(version, number, each.recv(_LARGEST))
+            for key, _ in ready.select(left):
+                told = reply(key.data, number, sockets[key.data].recv(_LARGEST))
                 if told in by_index:
                     answered.add(by_index[told])
     return {address: _size(address, answered) for address in hosts}

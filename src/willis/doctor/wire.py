@@ -7,7 +7,7 @@ source is a VIP of ours (packet(7)). All times are of the monotonic clock.
 from __future__ import annotations
 
 import ctypes
-import select
+import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -64,7 +64,7 @@ class Wire:
             return
 
     def receive(self) -> bytes | None:
-        """The next frame that waits, without its padding's end where it is long."""
+        """The next frame that waits; of a long one the beginning."""
         try:
             return self._socket.recv(_LARGEST)
         except BlockingIOError:
@@ -84,7 +84,10 @@ def listen(
 ) -> None:
     """Give every frame to ``take`` until the time is over or it is ``enough``."""
     until = time.monotonic() + seconds
-    while not enough() and (left := until - time.monotonic()) > 0:
-        for wire in select.select(wires, (), (), left)[0]:
-            while (frame := wire.receive()) is not None:
-                take(wire, frame)
+    with selectors.DefaultSelector() as ready:
+        for wire in wires:
+            ready.register(wire, selectors.EVENT_READ, wire)
+        while not enough() and (left := until - time.monotonic()) > 0:
+            for key, _ in ready.select(left):
+                while (frame := key.data.receive()) is not None:
+                    take(key.data, frame)

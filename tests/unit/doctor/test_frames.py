@@ -28,6 +28,10 @@ def test_an_arp_probe_names_no_sender_so_that_nobody_learns_from_it() -> None:
     )  # fmt: skip
 
 
+def test_an_arp_request_for_a_host_names_the_node_as_the_kernel_does() -> None:
+    assert frames.who_has(VIP4, OURS, NODE4)[28:32] == NODE4.packed
+
+
 def test_a_solicitation_comes_from_the_nodes_own_address_to_the_targets_group() -> None:
     frame = frames.who_has(VIP6, OURS, NODE6)
     assert frame[:6] == bytes.fromhex("3333ff000101")
