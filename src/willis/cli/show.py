@@ -252,10 +252,11 @@ def _closed(server: Json) -> str:
 
 
 def _servers(service: Json) -> str:
-    """How many servers take connections, and by name those that do not."""
+    """How many servers take connections, and by name those that do not or that get less."""
     servers = service["servers"]
     closed = [s for s in servers if s["standing"] != "open" or s["by_floor"]]
-    words = [f"{len(servers) - len(closed)}/{len(servers)}", *map(_closed, closed)]
+    busy = [s for s in servers if s["verdict"] == "busy" and s not in closed]
+    words = [f"{len(servers) - len(closed)}/{len(servers)}", *map(_closed, [*closed, *busy])]
     fallback = service["fallback"]
     if any(s["by_floor"] for s in servers):
         words.append("[red]■ kept by the floor[/]")

@@ -1,0 +1,41 @@
+"""What ``willis status`` says of servers at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from willis.cli import show
+
+
+def server(host: str, **changes: Any) -> dict[str, Any]:
+    plain = {"host": host, "standing": "open", "by_floor": False, "admin": "online", "verdict": "up"}
+    return plain | changes
+
+
+def test_servers_that_are_closed_or_busy_are_named() -> None:
+    servers = [server("a", verdict="busy"), server("b"), server("c", verdict="dead", standing="down")]
+    service = {
+        "name": "Dicom",
+        "vip": "10.60.0.101",
+        "ports": [11112],
+        "protocol": "tcp",
+        "forwarding": "proxy",
+        "state": "degraded",
+        "fallback": None,
+        "sessions": {"active": 0, "total": 0},
+        "bytes": {"in": 0, "out": 0},
+        "servers": servers,
+    }
+    status = {
+        "engines": [],
+        "services": [service],
+        "node": "lb1",
+        "role": "active",
+        "revision": 1,
+        "trial": None,
+    }
+    with show.out.capture() as said:
+        show.show_status(status)
+    words = said.get().split()
+    at = words.index("2/3")
+    assert words[at : at + 5] == ["2/3", "c", "dead", "a", "busy"]
