@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
@@ -82,8 +83,9 @@ class Proxy:
         )
 
 
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
+@contextmanager
+def running() -> Iterator[Proxy]:
+    """An engine that is gone again afterwards, with all that it started."""
     if shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None:
         pytest.skip("the haproxy binary is not installed")
     home = Path(tempfile.mkdtemp(prefix="willis-hx-"))
@@ -94,6 +96,12 @@ def proxy() -> Iterator[Proxy]:
         found.engine.stop()
         assert found.master() is None
         shutil.rmtree(home)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with running() as found:
+        yield found
 
 
 class _QuietServer(ThreadingHTTPServer):

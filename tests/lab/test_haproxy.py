@@ -477,7 +477,7 @@ ANSWERS = [
     (GET + b"Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n", False),
     (GET + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", False),
     (b"GET / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
-    (GET + b"Connection: X-Forwarded-For\r\n\r\n", False),
+    (GET + b"Connection: X-Forwarded-For\r\n\r\n", True),
     (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", False),
     (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", False),
     (b"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", False),

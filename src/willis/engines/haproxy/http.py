@@ -62,13 +62,11 @@ def aside(writer: Writer, service: VirtualService, files: HaproxyFiles, *far: To
 def _client(writer: Writer, service: VirtualService) -> None:
     """Whose word on the client counts, and ours."""
     said = service.http
-    unless: tuple[Token, ...] = ()
+    when = Phrase.IF_ODD
     if said.trust:
         writer.line("acl trusted src", *write.networks(said.trust))
-        unless = (write.phrase(Phrase.UNLESS_TRUSTED),)
-    writer.line("http-request del-header", write.phrase(Phrase.ANY_FORWARDED), *unless)
-    for name in ("Forwarded", "X-Real-IP"):
-        writer.line("http-request del-header", write.header_name(name), *unless)
+        when = Phrase.IF_ODD_UNLESS_TRUSTED
+    writer.line("http-request del-header", write.phrase(Phrase.CLIENTS_WORDS), write.phrase(when))
     if said.forwarded in (Forwarded.X_FORWARDED, Forwarded.BOTH):
         writer.line("option forwardfor")
         for phrase, said_already in _OUR_WORDS:

@@ -46,21 +46,20 @@ class Idiom(Enum):
 """  # noqa: E501 - HAProxy knows no continuation lines
 
     HTTP_GUARD = r"""
-    # What smuggles or confuses is refused before it reaches a server.
+    # What smuggles or confuses is refused or taken away before it reaches a server.
     option http-restrict-req-hdr-names delete
-    http-request deny deny_status 400 if !{ req.ver -m str 1.0 1.1 2.0 }
-    http-request deny deny_status 400 if { req.hdrs -m reg '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]' }
-    http-request deny deny_status 400 if !{ req.fhdr_cnt(host) eq 1 }
+    option disable-h2-upgrade
+    http-request deny deny_status 400 if !{ req.ver -m str 1.1 2.0 1.0 }
+    http-request deny deny_status 405 if { method TRACE TRACK CONNECT }
+    http-request deny deny_status 400 if { path -m reg -i '[\x00\\]|%(?:00|0a|0d)|/(?:\.|%2e){1,2}(?:/|%2f|\z)' }
     http-request deny deny_status 400 if !{ req.fhdr(host) -m reg '^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\z' }
-    http-request deny deny_status 400 if { req.fhdr_cnt(transfer-encoding) gt 1 }
-    http-request deny deny_status 400 if { req.fhdr_cnt(transfer-encoding) eq 1 } !{ req.fhdr(transfer-encoding) -m str -i chunked }
-    http-request deny deny_status 400 if HTTP_1.0 { req.fhdr_cnt(transfer-encoding) gt 0 }
-    http-request deny deny_status 405 if { method TRACE CONNECT }
-    http-request deny deny_status 400 if { path -m sub -i %00 %0d %0a }
-    http-request deny deny_status 400 if { path -m reg '[#\x00\\]' }
-    http-request deny deny_status 400 if { req.fhdr(connection) -m reg -i 'x-forwarded|host|cookie|authorization' }
-    http-request del-header Upgrade if { req.fhdr(upgrade) -m sub -i h2c }
-    http-request del-header HTTP2-Settings
+    # One look tells whether a request has anything of what is judged below; most have not.
+    http-request set-var(txn.odd) bool(true) if { req.hdrs -m reg '(?m)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|^(?:transfer-encoding|upgrade|http2-settings|forwarded|proxy|true-client-ip):|^connection: (?!(?i:keep-alive|close)\r)|^expect: (?!(?i:100-continue)\r)|^x-(?:forwarded|real-ip|original|rewrite|client-ip|cluster-client-ip)' }
+    http-request deny deny_status 400 if { var(txn.odd) -m found } { req.hdrs -m reg '(?m)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|^transfer-encoding: (?!(?i:chunked)\r)|^expect: (?!(?i:100-continue)\r)|^upgrade:(?s:.*)^upgrade:' } or { var(txn.odd) -m found } { req.fhdr(transfer-encoding) -m found } HTTP_1.0
+    # Only WebSocket may take over a connection, and Connection names no header to be dropped on the way.
+    http-request del-header Upgrade if { var(txn.odd) -m found } !{ req.fhdr(upgrade) -m str -i websocket }
+    http-request del-header '^(?:connection|http2-settings)$' -m reg if { var(txn.odd) -m found }
+    http-request set-header Connection Upgrade if { var(txn.odd) -m found } { req.fhdr(upgrade) -m found }
 """  # noqa: E501 - HAProxy knows no continuation lines
 
     LENGTH_REQUIRED = """
@@ -160,7 +159,8 @@ class Phrase(Enum):
 
     IF_CHOSEN = "if { var(txn.pool) -m found }"
     CHOSEN_POOL = "%[var(txn.pool)]"
-    UNLESS_TRUSTED = "unless trusted"
+    IF_ODD = "if { var(txn.odd) -m found }"
+    IF_ODD_UNLESS_TRUSTED = "if { var(txn.odd) -m found } !trusted"
     UNLESS_PROTO_SAID = "unless trusted { req.fhdr(x-forwarded-proto) -m found }"
     UNLESS_PORT_SAID = "unless trusted { req.fhdr(x-forwarded-port) -m found }"
     UNLESS_HOST_SAID = "unless trusted { req.fhdr(x-forwarded-host) -m found }"
@@ -171,7 +171,11 @@ class Phrase(Enum):
     HOST = "X-Forwarded-Host %[req.hdr(host)]"
     FORWARDED_4 = """Forwarded 'for=%[src];proto=%[ssl_fc,iif(https,http)];host="%[req.hdr(host)]"'"""
     FORWARDED_6 = """Forwarded 'for="[%[src]]";proto=%[ssl_fc,iif(https,http)];host="%[req.hdr(host)]"'"""
-    ANY_FORWARDED = "x-forwarded- -m beg"
+    CLIENTS_WORDS = (
+        "'^(?:forwarded|proxy|true-client-ip|x-(?:forwarded|real-ip|original|rewrite|client-ip|cluster-client-ip).*)$'"
+        " -m reg"
+    )
+    """By what servers are told of a client or of another path; the guard's look knows the same names."""
     SAFE_METHOD = "if { method GET HEAD }"
     HOST_NAME = "req.hdr(host),host_only,lower"
     PATH = "path,url_dec"
