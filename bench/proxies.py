@@ -1,7 +1,14 @@
 """The proxies that ``bench l7`` compares: one by Willis, one tuned by hand, on loopback.
 
+The one by hand is what a careful administrator writes for the same services: the client's
+address and our X-Forwarded headers for the servers, none of them from the client, time-outs
+that stop slow clients, the same log. It lacks what Willis adds: the guard against smuggling,
+server states that outlive reloads, and connections that end with an answer on a reload.
+
 Behind both stand the same servers: for HTTP a HAProxy that answers by itself (nothing else
-answers 1 KB as cheaply), for bytes a process that sends zeros.
+answers 1 KB as cheaply), for bytes a process that sends zeros. Their logs are read, as an
+engine does: without a reader HAProxy 2.6 tries to connect again without a pause, and that
+would be measured.
 """
 
 from __future__ import annotations
@@ -49,11 +56,17 @@ defaults
     timeout connect 5s
     timeout client 1m
     timeout server 1m
+    timeout http-request 10s
+    timeout http-keep-alive 30s
 frontend web
     mode http
     bind {vip}:{web}
 {http_log}
+    http-request del-header X-Forwarded-For
     option forwardfor
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Port %[dst_port]
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
     default_backend web
 backend web
     mode http
@@ -103,6 +116,22 @@ accept(listeners[0])
 """
 
 
+_READER = """\
+import socket, sys, threading
+def read(wire):
+    block = bytearray(1 << 16)
+    while wire.recv_into(block):
+        pass
+def accept(listener):
+    while True:
+        threading.Thread(target=read, args=(listener.accept()[0],), daemon=True).start()
+first, *others = (socket.socket(fileno=int(word)) for word in sys.argv[1:])
+for listener in others:
+    threading.Thread(target=accept, args=(listener,), daemon=True).start()
+accept(first)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """One of the two."""
@@ -130,7 +159,11 @@ def both() -> Iterator[tuple[Proxy, Proxy]]:
     processes: list[subprocess.Popen[bytes]] = []
     engine = HaproxyEngine(home, home)
     try:
-        processes += [_start(haproxy, home / "answers.cfg", _answers()), _zeros()]
+        processes += [
+            _start(haproxy, home / "answers.cfg", _answers()),
+            _zeros(),
+            read_logs(engine.listen(), _listener(home / "access.sock")),
+        ]
         text = serve(engine, site())
         worker = Master(home / "haproxy-master.sock").workers().current
         hand = _start(haproxy, home / "hand.cfg", _hand(home, text))
@@ -197,6 +230,24 @@ def _zeros() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(words, stdout=subprocess.PIPE)
     if process.stdout is None or process.stdout.readline() != b"ready\n":
         raise Unable("The server of zeros does not start.")
+    return process
+
+
+def _listener(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    return listener
+
+
+def read_logs(*listeners: socket.socket) -> subprocess.Popen[bytes]:
+    """Reads the logs and forgets them."""
+    for listener in listeners:
+        listener.setblocking(True)
+    numbers = [listener.fileno() for listener in listeners]
+    process = subprocess.Popen([sys.executable, "-c", _READER, *map(str, numbers)], pass_fds=numbers)
+    for listener in listeners:
+        listener.close()
     return process
 
 
