@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.lab.drill import Drill
@@ -46,16 +47,17 @@ def returning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
         yield drill
 
 
-def test_a_clean_site_has_no_error_and_no_server_noticed_the_visit(canon: Drill) -> None:
-    entries = _entries(canon)
-    report = _report(canon)
+def test_a_clean_site_has_no_error_and_no_application_noticed_the_visit(canon: Drill) -> None:
+    before = _noticed(canon)
+    report = json.loads(canon.willis("doctor", "--json"))
     assert [f for f in report["findings"] if f["severity"] != "note"] == []
     assert report["passed_over"] == []
-    assert _entries(canon) == entries
+    assert _noticed(canon) == before
 
 
 def test_a_server_that_answers_arp_for_vips_is_named_and_the_printed_fix_silences_it(canon: Drill) -> None:
     _run(canon, "vna2", "sysctl -w net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.eth0.arp_ignore=0")
+    before = _neighbours(canon, "vna1")
     began = time.monotonic()
     finding = _error(canon, "answers ARP")
     assert time.monotonic() - began < _SOON_S
@@ -63,24 +65,12 @@ def test_a_server_that_answers_arp_for_vips_is_named_and_the_printed_fix_silence
     assert finding["where"] == "vna2"
     assert finding["evidence"].startswith(mac)
     assert "10.60.0.101" in finding["evidence"] and "10.60.0.111" in finding["evidence"]
+    assert canon.willis("doctor", check=False).startswith("willis doctor: exit 1")
+    # The thief is believed by those who ask by themselves; the doctor's question taught nobody.
+    learnt = _neighbours(canon, "vna1").items() - before.items()
+    assert not [address for address, _ in learnt if address.startswith("10.60.0.1") and len(address) > 10]
     _apply(canon, "vna2", finding)
     assert _errors(canon) == []
-
-
-def test_the_doctor_poisons_no_cache_while_a_thief_answers(canon: Drill) -> None:
-    """Only who asks by itself believes the thief; the doctor's question teaches nobody."""
-    node = json.loads(canon.run("lb1", "ip", "-j", "link", "show", "dev", "eth0"))[0]["address"]
-    canon.run("vna1", "ping", "-c1", "-W2", "-I", "10.60.0.11", "10.60.0.2")
-    _run(canon, "vna2", "sysctl -w net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.eth0.arp_ignore=0")
-    try:
-        before = _neighbours(canon, "net")
-        _error(canon, "answers ARP")
-        after = _neighbours(canon, "net")
-        stolen = {a: mac for a, mac in after.items() if a.startswith("10.60.0.1") and mac != before.get(a)}
-        assert not stolen
-        assert _neighbours(canon, "vna1").get("10.60.0.2") == node
-    finally:
-        _run(canon, "vna2", "sysctl -w net.ipv4.conf.all.arp_ignore=1")
 
 
 def test_a_vip_missing_on_a_loopback_is_named_and_the_printed_fix_brings_it_back(canon: Drill) -> None:
@@ -185,8 +175,11 @@ def test_what_the_node_itself_lacks_is_named(returning: Drill) -> None:
 
 
 def _report(drill: Drill) -> Json:
-    text = drill.willis("doctor", "--json", check=False)
-    return json.loads(text[text.index("{") : text.rindex("}") + 1])
+    socket = drill.base / drill.name / "lb1/run/engine.sock"
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=60) as http:
+        answer = http.get("http://engine/api/v1/doctor")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 def _errors(drill: Drill) -> list[Json]:
@@ -211,7 +204,7 @@ def _run(drill: Drill, machine: str, *lines: str) -> None:
         drill.run(machine, "sh", "-ec", line)
 
 
-def _entries(drill: Drill) -> int:
+def _noticed(drill: Drill) -> int:
     """Lines in all ledgers: connections that an application noticed."""
     return sum(len(drill.ledger(service["name"])) for service in drill.status()["services"])
 
