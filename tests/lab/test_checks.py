@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -108,6 +109,7 @@ class Peers:
         self.root = Root("Lab CA")
         self.store = CertificateStore(base / "certificates")
         self.store.put_authority("lab", pem(self.root.certificate))
+        self.store.put("node", self.root.issue("node.example.org").pem_with_key)
         self.looks = Looks(Trust(self.store))
         self._running: dict[str, Peer] = {}
 
@@ -147,7 +149,8 @@ class Peers:
             return [sys.executable, "-m", "tests.lab.peer", name, str(port), str(self._certificate(home))]
         if kind in ("mint", "http"):
             return lab_server(kind, port, home)
-        return {"storescp": self._storescp, "storescp-tls": self._storescp_tls, "dcmqrscp": dcmqrscp,
+        return {"storescp": self._storescp, "storescp-tls": self._storescp_tls,
+                "storescp-mutual": self._storescp_mutual, "dcmqrscp": dcmqrscp,
                 "wlmscpfs": wlmscpfs, "Orthanc": orthanc}[kind](port, home)  # fmt: skip
 
     def _storescp(self, port: int, home: Path) -> list[str]:
@@ -159,6 +162,13 @@ class Peers:
         (home / "cert.pem").write_bytes(issued.pem)
         tls = ["+tls", str(home / "key.pem"), str(home / "cert.pem"), "-ic"]
         return [str(DCMTK["storescp"]), *tls, "-od", str(home), str(port)]
+
+    def _storescp_mutual(self, port: int, home: Path) -> list[str]:
+        """Clients must prove who they are."""
+        *words, ignore, od, folder, number = self._storescp_tls(port, home)
+        assert ignore == "-ic"
+        (home / "ca.pem").write_bytes(pem(self.root.certificate))
+        return [*words, "+cf", str(home / "ca.pem"), od, folder, number]
 
     def _certificate(self, home: Path) -> Path:
         found = home / "both.pem"
@@ -266,6 +276,7 @@ TABLE = [
     ("storescp-tls", echo(tls=TRUSTED), UP, "answers C-ECHO"),
     ("storescp-tls", echo(tls=UNTRUSTED), BAD, "does not pass: unable to get local issuer certificate"),
     ("storescp-tls", echo(tls=replace(TRUSTED, name="other.example.org")), BAD, "Hostname mismatch"),
+    ("storescp-mutual", echo(tls=replace(TRUSTED, certificate="node")), UP, "answers C-ECHO"),
     ("storescp-tls", TcpTalk(tls=UNVERIFIED), UP, "accepts connections"),
     ("dcmqrscp", echo(), UP, "answers C-ECHO"),
     ("dcmqrscp", find("PACS1", Query.STUDY), UP, "answers C-FIND"),
@@ -321,6 +332,13 @@ def test_what_a_peer_is_called(
     if result.verdict is Verdict.UNKNOWN and isinstance(question, Ping):
         pytest.skip(result.reason)
     assert (result.verdict, reason in result.reason) == (verdict, True), result
+
+
+def test_a_server_that_wants_to_see_our_certificate_says_so(peers: Peers) -> None:
+    """Its alert may be overtaken by its RST; the sentence names the remedy either way."""
+    result = peers.look("storescp-mutual", echo(tls=TRUSTED))
+    assert result.verdict in (Verdict.DEAD, Verdict.MISCONFIGURED), result
+    assert re.search("set tls.certificate|alert certificate required", result.reason), result
 
 
 @contextmanager

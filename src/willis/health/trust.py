@@ -49,6 +49,7 @@ class Trust:
 
 def _context(tls: ServerTls, authority: Path | None, certificate: Path | None) -> ssl.SSLContext:
     found = ssl.create_default_context(cafile=None if authority is None else str(authority))
+    found.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None:
         found.load_cert_chain(certificate)
     if not tls.verify:

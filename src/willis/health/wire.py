@@ -26,6 +26,7 @@ from willis.protocols.error import ProtocolError
 
 _MOST_UNREAD = 1 << 20
 """Bytes that may wait to be read; a peer that says more has lost its mind."""
+_MUTUAL = "; if it wants to see a client certificate, set tls.certificate"
 _FAREWELL_S = 1.0
 """How long a peer may take to see our end of TLS."""
 
@@ -181,8 +182,12 @@ class Wire:
 
     def closed(self) -> Ended:
         """The server ended the connection although something was still due."""
+        last = next((step.what for step in reversed(self.transcript.steps) if not step.sent), "")
+        # With TLS 1.3 a server asks for a certificate after the client's part of the handshake is over.
+        hint = _MUTUAL if last.startswith("TLS") else ""
         self.heard("end of the connection")
-        return Ended(Verdict.DEAD, f"{where(self.target)} closed the connection instead of {self.awaited}")
+        told = f"{where(self.target)} closed the connection instead of {self.awaited}{hint}"
+        return Ended(Verdict.DEAD, told)
 
     def close(self) -> None:
         if self._transport is not None:
