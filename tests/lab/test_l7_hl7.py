@@ -267,6 +267,25 @@ def test_idle_ones_end_and_one_that_waits_for_its_ack_gets_it(
     assert receivers[0].got == ["USED", "SLOW"]
 
 
+def test_a_sender_that_does_not_wait_gets_the_acks_of_all_that_was_delivered(
+    proxy: Proxy, receivers: list[Receiver]
+) -> None:
+    proxy.apply(config := ris(1))
+    receivers[0].wait_s = 0.7
+    with idle() as sender:
+        for control in ("A", "B", "C"):
+            send(sender, control)
+        eventually(lambda: receivers[0].got == ["A"])
+        proxy.apply(config, ordered(config, "vna1", Admin.DRAIN))
+        send(sender, "D")
+        acknowledged: list[bytes] = []
+        reader = threading.Thread(target=lambda: acknowledged.extend(blocks(sender)), daemon=True)
+        reader.start()
+        eventually(refreshed(proxy, lambda: not reader.is_alive()))
+    assert receivers[0].got == ["A", "B", "C"]
+    assert [b.split(b"MSA|AA|")[1].strip() for b in acknowledged] == [b"A", b"B", b"C"]
+
+
 def test_a_server_that_its_check_calls_dead_is_left_too_and_an_unknown_one_is_not(
     proxy: Proxy, receivers: list[Receiver]
 ) -> None:
