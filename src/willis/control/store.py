@@ -231,7 +231,7 @@ class Store:
             *(
                 (
                     "INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?)",
-                    (str(t.address), t.port, t.kind, h.verdict, h.reason, h.since),
+                    (str(t.address), t.port, t.asked, h.verdict, h.reason, h.since),
                 )
                 for t, h in changed.items()
             )

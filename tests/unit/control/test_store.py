@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from willis.control.store import Standing, Store, StoreError
-from willis.model.check import Target
+from willis.model.check import CheckKind, Deep, Dicom, DicomAsk, HalfOpen, Ping, Target
 from willis.model.status import Admin, Health, Place, Verdict
 
 
@@ -55,6 +55,19 @@ def test_administrative_states_and_verdicts_come_back(path: Path) -> None:
     store.close()
     assert Store(path).admin() == states
     assert Store(path).health([target]) == {target: health}
+
+
+def test_verdicts_are_kept_by_question(path: Path) -> None:
+    place = IPv4Address("10.60.0.11"), 104
+    questions = (HalfOpen(), Dicom(), Dicom(ask=DicomAsk("PACS1")), Dicom(CheckKind.DICOM_FIND))
+    targets = [Target(*place, question) for question in questions]
+    targets.append(Target(*place, HalfOpen(), Deep(Dicom())))
+    store = Store(path)
+    store.keep_health({t: Health(Verdict.UP, "answers", float(n)) for n, t in enumerate(targets)})
+    store.close()
+    known = Store(path).health([*targets, Target(*place, Ping())])
+    assert [known[target].since for target in targets] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert len(known) == len(targets)
 
 
 def test_a_failed_transaction_changes_nothing(path: Path) -> None:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from willis.health.timetable import Timetable
 from willis.model.check import Check, Deep, Dicom, Target
 from willis.model.status import Verdict
-from willis.plan.verdict import Result
+from willis.plan.verdict import Result, Track, advance
 
 A, B = (Target(IPv4Address(f"10.60.0.{n}"), 104) for n in (11, 12))
 CHECK = Check(interval_s=10.0, rise=2, fall=2)
@@ -135,3 +137,27 @@ def test_one_that_is_not_is_asked_deeply_until_it_is_well_again() -> None:
 
 def test_our_own_faults_do_not_make_the_next_look_deep() -> None:
     assert questions(GOOD, BLIND, GOOD, GOOD) == [DEEP, LIGHT, LIGHT, DEEP]
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3)
+)
+def test_light_looks_never_bring_back_what_the_deep_one_finds_ill(
+    lights: list[bool], every: int, rise: int, fall: int
+) -> None:
+    """The deep look succeeds once, then never again; whoever is dead is asked no light question."""
+    target = replace(A, deep=Deep(Dicom(), every))
+    check = replace(CHECK, rise=rise, fall=fall)
+    table, track, now, deep = Timetable(lambda: 0.5), Track(), 0.0, iter((GOOD,))
+    table.set({target: check}, now)
+    for light in lights:
+        due = table.take(now)
+        assert due is not None
+        is_light = due.aim is target
+        assert not (is_light and track.health.verdict is Verdict.DEAD)
+        result = (GOOD if light else BAD) if is_light else next(deep, BAD)
+        track = advance(track, result, check, now)
+        table.done(target, result, now)
+        following = table.next_due()
+        assert following is not None
+        now = following
