@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from willis.doctor import filters, frames
 from willis.doctor.seen import Link, Place
-from willis.doctor.wire import Wire, listen, send_all
+from willis.doctor.wire import Wire, exchange
 from willis.model.service import Address
 
 _ROUNDS_S = (0.35, 0.35)
@@ -42,8 +42,8 @@ def owners(
     with ExitStack() as stack:
         wires = {key: stack.enter_context(_wire(*key)) for key in _kinds(asked)}
         for seconds in _ROUNDS_S:
-            send_all(question(*place) for place in asked)
-            listen([*wires.values()], seconds, take, lambda: not asked)
+            questions = [question(*place) for place in asked]
+            exchange(questions, [*wires.values()], seconds, take, lambda: not asked)
     return {place: frozenset(macs) for place, macs in found.items()}
 
 

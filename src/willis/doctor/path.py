@@ -25,7 +25,7 @@ from willis.doctor import filters
 from willis.doctor.frames import ETH_IPV4, ETH_IPV6
 from willis.doctor.seen import Knock, Link, Reply
 from willis.doctor.segments import RST, SYN, Head, answer, segment
-from willis.doctor.wire import Wire, listen, send_all
+from willis.doctor.wire import Wire, exchange
 
 _ROUNDS_S = (0.3, 0.5)
 """Who is silent in the first is asked again; who answers ends the wait."""
@@ -46,9 +46,9 @@ def knock(knocks: Sequence[Knock], links: Mapping[str, Link]) -> dict[Knock, Rep
         }
         round_ = _Round(knocks, links, ports, wires)
         for seconds in _ROUNDS_S:
-            round_.send(SYN)
-            listen([*wires.values()], seconds, round_.take, lambda: not round_.silent())
-        round_.send(RST, 1)
+            exchange(round_.frames(SYN), [*wires.values()], seconds, round_.take, round_.ended)
+        for wire, frame in round_.frames(RST, ahead=1):
+            wire.send(frame)
         return {each: round_.found.get(each, Reply.SILENT) for each in knocks}
 
 
@@ -67,14 +67,15 @@ class _Round:
         self._asked = {secrets.randbits(32): each for each in knocks}
         self._links, self._ports, self._wires = links, ports, wires
 
-    def silent(self) -> dict[int, Knock]:
-        """Those without an answer, by their sequence numbers."""
-        return {sequence: each for sequence, each in self._asked.items() if each not in self.found}
+    def ended(self) -> bool:
+        """Whether everybody has answered."""
+        return len(self.found) == len(self._asked)
 
-    def send(self, flags: int, ahead: int = 0) -> None:
+    def frames(self, flags: int, ahead: int = 0) -> list[tuple[Wire, bytes]]:
         """To all that are silent. ``ahead``: of the SYN's sequence number; 1 is what a RST must have
         to end a handshake whose answer was lost (RFC 9293, 3.10.7.4)."""
-        send_all(self._frame(each, flags, sequence + ahead) for sequence, each in self.silent().items())
+        silent = ((number, each) for number, each in self._asked.items() if each not in self.found)
+        return [self._frame(each, flags, number + ahead) for number, each in silent]
 
     def take(self, wire: Wire, raw: bytes) -> None:
         """Note an answer that is for us, and reset what would become a connection.
@@ -92,7 +93,8 @@ class _Round:
             if self.found.get(asked) not in _FIRM:
                 self.found[asked] = said.reply
             if said.reply is Reply.OPEN:
-                send_all([self._frame(asked, RST, said.sequence + 1)])
+                reset = self._frame(asked, RST, said.sequence + 1)
+                reset[0].send(reset[1])
 
     def _frame(self, each: Knock, flags: int, sequence: int) -> tuple[Wire, bytes]:
         version = each.source.version

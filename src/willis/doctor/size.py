@@ -12,15 +12,19 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from types import TracebackType
 
 from willis.doctor.frames import checksum
 from willis.doctor.seen import Size
 from willis.model.service import Address
 
-_WAIT_S = 0.6
-_SMALL = 56
-"""Bytes of payload, as ping sends them."""
+_ROUNDS_S = (0.3, 0.5)
+"""Who is silent in the first is asked again; who answers ends the wait."""
+_BATCH, _REST_S = 8, 0.001
+"""Requests after which the sender rests, so that their replies do not come all at once."""
+_SMALL = 84
+"""Bytes of an IPv4 packet as ping sends it."""
 _HEAD = struct.Struct("!BBHHH")
 _IP = {4: 20, 6: 40}
 _REQUEST, _REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
@@ -32,26 +36,72 @@ _DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}
 
 
 def sizes(hosts: Mapping[Address, int]) -> dict[Address, Size]:
-    """What each host answers, within 0.6 s. ``hosts``: with the MTU of the interface. Raises OSError."""
-    number = secrets.randbelow(0x10000)
-    asked = {(address, large): index for index, (address, large) in enumerate(_all(hosts))}
+    """What each host answers, within 0.8 s. ``hosts``: with the MTU of the interface. Raises OSError."""
+    asked = list(enumerate((address, large) for address in hosts for large in (False, True)))
     answered: set[tuple[Address, bool]] = set()
     with ExitStack() as stack:
-        sockets = {v: stack.enter_context(_socket(v)) for v in {address.version for address in hosts}}
-        for (address, large), index in asked.items():
-            payload = hosts[address] - _IP[address.version] - _HEAD.size if large else _SMALL
-            _send(sockets[address.version], address, request(address.version, number, index, payload))
-        by_index = {index: key for key, index in asked.items()}
-        until = time.monotonic() + _WAIT_S
         ready = stack.enter_context(selectors.DefaultSelector())
-        for version, each in sockets.items():
-            ready.register(each, selectors.EVENT_READ, version)
-        while len(answered) < len(asked) and (left := until - time.monotonic()) > 0:
-            for key, _ in ready.select(left):
-                told = reply(key.data, number, sockets[key.data].recv(_LARGEST))
-                if told in by_index:
-                    answered.add(by_index[told])
+        pings = {v: stack.enter_context(_Pings(v)) for v in {address.version for address in hosts}}
+        for each in pings.values():
+            ready.register(each, selectors.EVENT_READ, each)
+
+        def listen(seconds: float) -> None:
+            until = time.monotonic() + seconds
+            while len(answered) < len(asked) and (left := until - time.monotonic()) > 0:
+                for key, _ in ready.select(left):
+                    index = key.data.receive()
+                    if index is not None and index < len(asked):
+                        answered.add(asked[index][1])
+
+        for seconds in _ROUNDS_S:
+            for index, (address, large) in asked:
+                if (address, large) not in answered:
+                    pings[address.version].send(address, index, hosts[address] if large else _SMALL)
+                if index % _BATCH == 0:
+                    listen(_REST_S)
+            listen(seconds)
     return {address: _size(address, answered) for address in hosts}
+
+
+class _Pings:
+    """Echo requests of one family that nobody may fragment, and their replies."""
+
+    def __init__(self, version: int) -> None:
+        self._version = version
+        self._number = secrets.randbelow(0x10000)
+        family, protocol = (
+            (socket.AF_INET, socket.IPPROTO_ICMP)
+            if version == 4
+            else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+        )
+        self._socket = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+        self._socket.setsockopt(*_DISCOVER[version], _PROBE)
+
+    def __enter__(self) -> _Pings:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, address: Address, index: int, size: int) -> None:
+        """``size``: of the IP packet. One that cannot leave is one that is not answered."""
+        packet = request(self._version, self._number, index, size - _IP[self._version] - _HEAD.size)
+        with suppress(OSError):
+            self._socket.sendto(packet, (str(address), 0))
+
+    def receive(self) -> int | None:
+        """The index of the request that is answered next."""
+        with suppress(OSError):
+            return reply(self._version, self._number, self._socket.recv(_LARGEST))
+        return None
 
 
 def request(version: int, number: int, index: int, payload: int) -> bytes:
@@ -69,28 +119,7 @@ def reply(version: int, number: int, packet: bytes) -> int | None:
     return index if (kind, ours) == (_REPLY[version], number) else None
 
 
-def _all(hosts: Mapping[Address, int]) -> list[tuple[Address, bool]]:
-    return [(address, large) for address in hosts for large in (False, True)]
-
-
 def _size(address: Address, answered: set[tuple[Address, bool]]) -> Size:
     if (address, True) in answered:
         return Size.WHOLE
     return Size.SMALL if (address, False) in answered else Size.NONE
-
-
-def _socket(version: int) -> socket.socket:
-    family, protocol = (
-        (socket.AF_INET, socket.IPPROTO_ICMP) if version == 4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
-    )
-    found = socket.socket(family, socket.SOCK_RAW, protocol)
-    found.setsockopt(*_DISCOVER[version], _PROBE)
-    return found
-
-
-def _send(via: socket.socket, address: Address, packet: bytes) -> None:
-    """A packet that cannot leave is one that is not answered."""
-    try:
-        via.sendto(packet, socket.MSG_DONTWAIT, (str(address), 0))
-    except OSError:
-        return
