@@ -25,7 +25,7 @@ from willis.doctor import (
 )
 from willis.doctor.finding import Finding, Report, Severity
 from willis.doctor.seen import Learnt, Link, Place, Seen, Size
-from willis.doctor.sites import addresses_of, own_addresses, vips_of
+from willis.doctor.sites import addresses_of, counted, own_addresses, vips_of
 from willis.model.config import Config
 from willis.model.node import Interface
 from willis.model.service import Address
@@ -51,7 +51,7 @@ def examine(config: Config, status: Status, learnt: Learnt) -> Report:
     began = time.monotonic()
     log = _Log()
     seen = _look(config, status, log)
-    log.looked_at.append(f"the settings of {len(config.services)} services")
+    log.looked_at.append(f"the settings of {counted(len(config.services), 'service')}")
     findings = [
         *rules_wire.thieves(config, seen),
         *rules_path.paths(config, seen),
@@ -93,7 +93,9 @@ def _ask(config: Config, seen: Seen, log: _Log) -> Seen:
     owners = neighbours.owners(places, wires, own, frozenset(vips_of(config)))
     vips = len({address for _, address in places} & set(vips_of(config)))
     hosts = len({address for _, address in places} & set(addresses_of(config)))
-    log.looked_at.append(f"who answers for {vips} VIPs and {hosts} hosts on {', '.join(wires)}")
+    log.looked_at.append(
+        f"who answers for {counted(vips, 'VIP')} and {counted(hosts, 'host')} on {', '.join(wires)}"
+    )
     return replace(seen, owners=owners)
 
 
@@ -109,17 +111,19 @@ def _knock(config: Config, status: Status, seen: Seen, log: _Log) -> Seen:
         skews = pool.submit(clocks.skews, targets(config))
         seen = replace(seen, replies=replies.result(), sizes=sizes.result(), skews=skews.result())
     if direct:
-        log.looked_at.append(f"the path of direct routing, by {len(direct)} SYNs with the servers' MACs")
+        log.looked_at.append(
+            f"the path of direct routing, by {counted(len(direct), 'SYN')} with the servers' MACs"
+        )
     if returning:
         hosts = len({each.destination for each in returning})
-        log.looked_at.append(f"the way back from {hosts} hosts of NAT or transparent services")
+        log.looked_at.append(f"the way back from {counted(hosts, 'host')} of NAT or transparent services")
     mute = [addresses_of(config)[address] for address, told in seen.sizes.items() if told is Size.NONE]
     if len(mute) < len(near):
-        log.looked_at.append(f"packets of full size to {len(near) - len(mute)} hosts")
+        log.looked_at.append(f"packets of full size to {counted(len(near) - len(mute), 'host')}")
     if mute:
         log.passed_over.append(f"packets of full size to {', '.join(mute)}: they answer no ping")
     if seen.skews:
-        log.looked_at.append(f"the clocks of {len(seen.skews)} hosts")
+        log.looked_at.append(f"the clocks of {counted(len(seen.skews), 'host')}")
     return seen
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from willis.doctor.finding import Finding, Fix, Severity
 from willis.doctor.seen import Learnt, Seen
-from willis.doctor.sites import listed
+from willis.doctor.sites import counted, listed
 from willis.model.check import Fixed, HalfOpen, Hl7Connect, Ping, TcpTalk
 from willis.model.config import Config
 from willis.model.service import Application, Forwarding, Protocol, VirtualService
@@ -74,7 +74,7 @@ def shallow(config: Config) -> Iterator[Finding]:
     lines = [f"{check}   # {listed(names)}" for check, names in by_check.items()]
     lines.append("# docs/guide/checks.md says what else they may ask, and what servers must bear")
     what = (
-        f"{len(found)} services are checked by 'connect to port' only: a server that accepts and does not "
+        f"{counted(len(found), 'service')} checked by 'connect to port' only: a server that accepts and does not "
         "answer stays in the pool"
     )
     evidence = f"no deep check: {listed([s.name for s in found])}"

@@ -12,17 +12,20 @@ from willis.doctor.sites import addresses_of, direct_vips, listed, vips_named, v
 from willis.model.config import Config
 from willis.model.service import Address
 
+_CROWD = 2
+"""Hosts that one MAC answers for; more than one machine has."""
+
 
 def thieves(config: Config, seen: Seen) -> Iterator[Finding]:
     """Whoever but the node answers for VIPs. One finding a machine, interface and family."""
     for (interface, mac, _), vips in sorted(_taken(config, seen).items()):
         hosts = _hosts_with(config, seen, mac)
-        at_home = [vip for vip in vips if _is_home(config, interface, vip)]
+        # A virtual network answers for everybody with one MAC, and perhaps in the node's name.
+        at_home = any(_is_home(config, interface, vip) for vip in vips) and len(hosts) < _CROWD
         severity = Severity.ERROR if at_home else Severity.WARNING
         evidence = f"{mac_text(mac)} answered on {interface} for {listed(vips)}"
-        yield Finding(
-            severity, *_told(config, seen, mac, hosts, vips, evidence), _fix(config, seen, mac, vips)
-        )
+        told = _told(config, seen, mac, hosts, vips, evidence)
+        yield Finding(severity, *told, _fix(config, seen, mac, hosts, vips))
 
 
 def strangers(config: Config, seen: Seen) -> Iterator[Finding]:
@@ -61,22 +64,23 @@ def _told(
     protocol = "ARP" if vips[0].version == 4 else "neighbour solicitations"
     named = vips_named(vips)
     router = _router(seen, mac)
+    if len(hosts) >= _CROWD:
+        what = f"{named}: {protocol} is answered by a router or a virtual network that answers for all"
+        return what, mac_text(mac), f"{evidence}, and for {' and '.join(hosts)} too"
     if hosts:
-        who = " and ".join(hosts)
         own = next(a for a, name in addresses_of(config).items() if name == hosts[0] and _has(seen, a, mac))
-        what = f"real server {who} answers {protocol} for {named}: it steals traffic that belongs to the node"
+        what = f"real server {hosts[0]} answers {protocol} for {named}: it steals the node's traffic"
         return what, hosts[0], f"{evidence}, and for {hosts[0]}'s own {own}"
     if router is not None:
-        what = f"the router {router} answers {protocol} for {named}: it steals traffic (proxy ARP)"
+        what = f"the router {router} answers {protocol} for {named}: it steals the node's traffic (proxy ARP)"
         return what, str(router), f"{evidence}, and for the node's default gateway {router}"
     what = f"{named} already in use by the machine with MAC {mac_text(mac)}, which is no host of the document"
     return what, str(vips[0]), evidence
 
 
-def _fix(config: Config, seen: Seen, mac: bytes, vips: Sequence[Address]) -> Fix:
-    hosts = _hosts_with(config, seen, mac)
-    if not hosts:
-        known = _router(seen, mac) is not None
+def _fix(config: Config, seen: Seen, mac: bytes, hosts: list[str], vips: Sequence[Address]) -> Fix:
+    if len(hosts) != 1:
+        known = bool(hosts) or _router(seen, mac) is not None
         return fixes.no_proxy_arp(vips[0].version) if known else fixes.find((mac_text(mac),))
     host = hosts[0]
     address = next(a for a, name in addresses_of(config).items() if name == host)

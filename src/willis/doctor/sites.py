@@ -60,3 +60,8 @@ def vips_named(vips: Sequence[Address]) -> str:
 
 def listed(things: Sequence[object]) -> str:
     return ", ".join(map(str, things))
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 host``, ``3 hosts``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

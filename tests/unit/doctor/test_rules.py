@@ -69,6 +69,18 @@ def test_a_router_and_a_machine_that_nobody_knows_are_told_apart() -> None:
     assert "already in use by the machine with MAC 02:00:00:00:01:4d" in unknown.what
 
 
+def test_a_network_that_answers_for_everybody_is_no_real_server() -> None:
+    config = site(dr())
+    cloud = b"\x12\x34\x56\x78\x9a\xbc"
+    found = looked(config)
+    (finding,) = rules_wire.thieves(
+        config, replace(found, owners=dict.fromkeys(found.owners, frozenset({cloud})))
+    )
+    assert finding.severity is Severity.WARNING
+    assert "virtual network that answers for all" in finding.what
+    assert not finding.fix.windows
+
+
 def test_a_vip_that_is_answered_for_on_another_interface_only_is_a_warning() -> None:
     config = site(dr())
     found = looked(config)
