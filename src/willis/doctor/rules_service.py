@@ -74,8 +74,8 @@ def shallow(config: Config) -> Iterator[Finding]:
     lines = [f"{check}   # {listed(names)}" for check, names in by_check.items()]
     lines.append("# docs/guide/checks.md says what else they may ask, and what servers must bear")
     what = (
-        f"{counted(len(found), 'service')} checked by 'connect to port' only: a server that accepts and does not "
-        "answer stays in the pool"
+        f"{counted(len(found), 'service')} checked by 'connect to port' only: a server that accepts and "
+        "never answers stays in the pool"
     )
     evidence = f"no deep check: {listed([s.name for s in found])}"
     yield Finding(Severity.NOTE, what, "checks", evidence, Fix(willis=tuple(lines)))
