@@ -283,6 +283,8 @@ def _start(haproxy: str, file: Path, text: str) -> subprocess.Popen[bytes]:
         cwd=file.parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # As the engine starts its own: the scheduler shares time among sessions (sched(7), autogroup).
+        start_new_session=True,
     )
     time.sleep(0.1)
     if process.poll() is not None:
