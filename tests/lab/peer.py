@@ -1,18 +1,24 @@
-"""A server to look at: ``python -m tests.lab.peer WHAT PORT [CERTIFICATE]``, on 127.0.0.1 until killed.
+"""A server to look at: ``python -m tests.lab.peer WHAT PORT [CERTIFICATE]``, until it is killed.
 
-``scp[:option...]`` a pynetdicom SCP (``called=``, ``calling=``, ``find=``, ``store=``, ``echo=`` statuses in
-hexadecimal), ``mllp`` python-hl7, ``mute`` takes connections and says nothing, ``fhir``, ``dns``,
-``https`` with a certificate.
+It listens on $PEER_ADDRESS, else on 127.0.0.1. ``scp[:option...]`` is a pynetdicom SCP
+(``called=``, ``calling=``; ``find=``, ``store=``, ``echo=`` statuses in hexadecimal;
+``slow=`` milliseconds, from one SIGUSR1 to the next), ``mllp`` python-hl7, ``mute`` takes
+connections and says nothing, ``fhir``, ``dns``, ``https`` with a certificate.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socketserver
 import ssl
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+HERE = os.environ.get("PEER_ADDRESS", "127.0.0.1")
 
 
 def scp(port: int, options: dict[str, str]) -> None:
@@ -26,16 +32,27 @@ def scp(port: int, options: dict[str, str]) -> None:
         ae.add_supported_context(f"1.2.840.10008.{uid}")
     status = {name: int(options.get(name, "0"), 16) for name in ("echo", "find", "store")}
 
+    slow = False
+
+    def turn(*_: object) -> None:
+        nonlocal slow
+        slow = not slow
+
+    def echo(_: Any) -> int:
+        time.sleep(int(options.get("slow", "0")) / 1000 if slow else 0)
+        return status["echo"]
+
     def find(_: Any) -> Any:
         if status["find"]:
             yield status["find"], None
 
     handlers = [
-        (evt.EVT_C_ECHO, lambda _: status["echo"]),
+        (evt.EVT_C_ECHO, echo),
         (evt.EVT_C_FIND, find),
         (evt.EVT_C_STORE, lambda _: status["store"]),
     ]
-    ae.start_server(("127.0.0.1", port), evt_handlers=handlers)
+    signal.signal(signal.SIGUSR1, turn)
+    ae.start_server((HERE, port), evt_handlers=handlers)
 
 
 def mllp(port: int) -> None:
@@ -50,7 +67,7 @@ def mllp(port: int) -> None:
             writer.close()
 
     async def run() -> None:
-        server = await start_hl7_server(receive, "127.0.0.1", port, encoding="utf-8")
+        server = await start_hl7_server(receive, HERE, port, encoding="utf-8")
         await server.serve_forever()
 
     asyncio.run(run())
@@ -62,7 +79,7 @@ def mute(port: int) -> None:
             while self.request.recv(65536):
                 pass
 
-    socketserver.ThreadingTCPServer(("127.0.0.1", port), Handler).serve_forever()
+    socketserver.ThreadingTCPServer((HERE, port), Handler).serve_forever()
 
 
 def dns(port: int) -> None:
@@ -76,7 +93,7 @@ def dns(port: int) -> None:
             head = data[:2] + (b"\x81\x80\0\1\0\1" if known else b"\x81\x83\0\1\0\0") + bytes(4)
             sock.sendto(head + data[12:] + answer, self.client_address)
 
-    socketserver.UDPServer(("127.0.0.1", port), Handler).serve_forever()
+    socketserver.UDPServer((HERE, port), Handler).serve_forever()
 
 
 def web(port: int, certificate: str | None) -> None:
@@ -95,7 +112,7 @@ def web(port: int, certificate: str | None) -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer((HERE, port), Handler)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

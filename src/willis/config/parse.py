@@ -119,7 +119,8 @@ def _names(kind: Names, node: Node, path: Path, faults: list[Fault]) -> dict[str
 
 
 def _many(kind: Many, node: Node, path: Path, faults: list[Fault]) -> list[object] | None:
-    if kind.bare and isinstance(node, Scalar):
+    one = isinstance(node, Scalar) or (isinstance(node, Mapping) and isinstance(kind.item, Record))
+    if kind.bare and one and not _is_nothing(node):
         value = parse(kind.item, node, path, faults)
         return None if value is None else [value]
     if not isinstance(node, Sequence):

@@ -99,5 +99,6 @@ def _server_row(service: VirtualService, member: Member, traffic: Traffic, term:
         "full": member.full,
         "weight_now": member.weight,
         "reason": member.health.reason,
+        "since": member.health.since,
         "sessions": {"active": traffic.active, "total": traffic.total},
     }

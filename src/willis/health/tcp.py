@@ -10,7 +10,6 @@ something does, the look is still right, but the application may see a connectio
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import struct
@@ -18,6 +17,7 @@ import time
 
 from willis.health import faults
 from willis.health.faults import Ended, where
+from willis.health.knock import Knock
 from willis.model.check import Check, Target
 from willis.model.status import Verdict
 from willis.plan.verdict import Result
@@ -41,15 +41,11 @@ async def look(target: Target, check: Check) -> Result:
 
 
 async def _ask(target: Target, timeout_s: float) -> tuple[Ended, str]:
-    family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            code = sock.connect_ex((str(target.address), target.port))
-            if code not in (0, errno.EINPROGRESS):
-                return faults.at_once(code, target), _answer(code)
-            outcome = await _outcome(sock, timeout_s)
+        with Knock(target, _half_open, _gone) as knock:
+            outcome = await knock.answer(timeout_s)
+    except Ended as end:
+        return end, "TCP RST" if end.verdict is Verdict.DEAD else ""
     except OSError as error:
         return faults.at_once(error.errno or errno.EIO, target), ""
     if outcome is None:
@@ -59,28 +55,14 @@ async def _ask(target: Target, timeout_s: float) -> tuple[Ended, str]:
     return faults.later(outcome, target), _answer(outcome)
 
 
-async def _outcome(sock: socket.socket, timeout_s: float) -> int | None:
-    """SO_ERROR once the handshake ended; None for silence. Closes the socket in the same breath."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-    descriptor = sock.fileno()
+def _gone(sock: socket.socket) -> None:
+    """In the same breath as the answer: before our ACK is due."""
+    sock.close()
 
-    def end() -> None:
-        loop.remove_writer(descriptor)
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        sock.close()
-        if not ended.done():
-            ended.set_result(code)
 
-    loop.add_writer(descriptor, end)
-    try:
-        return await asyncio.wait_for(ended, timeout_s)
-    except TimeoutError:
-        return None
-    finally:
-        # Once closed, the number may already be another look's.
-        if sock.fileno() == descriptor:
-            loop.remove_writer(descriptor)
+def _half_open(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def _answer(code: int) -> str:

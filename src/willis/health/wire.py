@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from willis.health import faults
 from willis.health.faults import Ended, where
+from willis.health.knock import Knock
 from willis.health.trust import Trust
 from willis.model.check import Check, Target
 from willis.model.proxy import ServerTls
@@ -100,11 +101,16 @@ class _Inbox(asyncio.Protocol):
             self._reader.set_result(None)
 
 
+def _as_it_is(_: socket.socket) -> None:
+    """A full connection needs nothing special."""
+
+
 class Wire:
     """A full connection. What it awaits is told if it never comes."""
 
-    def __init__(self, target: Target, transcript: Transcript) -> None:
+    def __init__(self, target: Target, transcript: Transcript, timeout_s: float) -> None:
         self.target = target
+        self._timeout_s = timeout_s
         self.transcript = transcript
         self.awaited: str | None = None
         """None until the server has taken the connection."""
@@ -135,24 +141,20 @@ class Wire:
         self.heard(str(self._transport.get_extra_info("ssl_object").version()))
 
     async def _connected(self) -> socket.socket:
-        target = self.target
-        family = socket.AF_INET6 if target.address.version == 6 else socket.AF_INET
-        place = (str(target.address), target.port)
-        sock = None
+        """Raises Ended; TimeoutError for silence."""
+        self.transcript.note(f"TCP SYN to {where(self.target)}", sent=True)
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            self.transcript.note(f"TCP SYN to {where(target)}", sent=True)
-            code = sock.connect_ex(place)
-            if code not in (0, errno.EINPROGRESS):
-                raise faults.at_once(code, target)
-            if code:
-                await asyncio.get_running_loop().sock_connect(sock, place)
-        except BaseException as error:
-            if sock is not None:
-                sock.close()
-            if not isinstance(error, OSError) or isinstance(error, TimeoutError):
-                raise
-            raise faults.later(error.errno or errno.EIO, target) from error
+            with Knock(self.target, _as_it_is, _as_it_is) as knock:
+                outcome = await knock.answer(self._timeout_s)
+                if outcome is None:
+                    raise TimeoutError
+                if outcome:
+                    raise faults.later(outcome, self.target)
+                sock = knock.taken()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise faults.at_once(error.errno or errno.EIO, self.target) from error
         self.transcript.note("TCP SYN, ACK", sent=False)
         return sock
 
@@ -201,7 +203,7 @@ async def ask(
 ) -> Result:
     """Connect, let ``talk`` speak, and judge. ``speaks`` names the protocol in sentences."""
     transcript = Transcript()
-    wire = Wire(target, transcript)
+    wire = Wire(target, transcript, check.timeout_s)
     try:
         context = None if tls is None else trust.context(tls)
         async with asyncio.timeout(check.timeout_s):

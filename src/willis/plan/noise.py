@@ -30,7 +30,8 @@ def lines_a_day(check: Check) -> int:
     looks = _DAY_S / check.interval_s
     lines = looks * _of(check.question)
     if check.deep is not None:
-        lines += looks / check.deep.every * _of(check.deep.question)
+        deep = looks / (check.deep.every + 1)
+        lines = (looks - deep) * _of(check.question) + deep * _of(check.deep.question)
     return round(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from willis.model.check import Check, CheckKind
@@ -9,6 +10,20 @@ from willis.model.status import Health, Verdict
 
 GOOD = (Verdict.UP, Verdict.BUSY)
 """Verdicts under which a server may take new connections."""
+
+
+_TIMES = 5
+"""So many times slower than usual is slow."""
+_NOTHING_MS, _MUCH_MS = 100.0, 500.0
+"""Less than the first is no matter, whatever is usual; more than the second is much. A lost packet
+costs 200 ms (RFC 6298 as Linux has it), two lost ones 600 ms: loss alone is no slowness.
+"""
+_SLOW, _VERY_SLOW, _ENOUGH = 1, 3, 8
+"""What a slow look counts, and how much makes a server busy: eight slow ones in a row, or three very slow."""
+_ACQUAINTED = 20
+"""So many good looks make what is usual."""
+_PACE, _SLOW_PACE = 0.1, 0.002
+"""How much the newest look counts; a slow one counts little, and wins in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,16 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """How long good looks of one kind take, by and large."""
+
+    ms: float
+    looks: int = 0
+    slow: int = 0
+    """What the slow ones in a row count, until now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """All that is remembered of one target."""
 
@@ -59,6 +84,8 @@ class Track:
     """In a row, until now."""
     failures: int = 0
     """In a row, until now."""
+    usual: Mapping[CheckKind, Usual] = field(default_factory=dict)
+    """How long good looks take, by what they ask."""
     last_good: Result | None = None
     last_failed: Result | None = None
 
@@ -74,6 +101,7 @@ def advance(track: Track, result: Result, check: Check, now: float) -> Track:
     if not result.counts:
         return _blind(track, result)
     if result.ok:
+        track, result = _timed(track, result)
         after = replace(track, successes=track.successes + 1, failures=0, last_good=result)
         turned = after.successes >= check.rise
     else:
@@ -84,6 +112,28 @@ def advance(track: Track, result: Result, check: Check, now: float) -> Track:
     if was is Verdict.UNKNOWN or same_side or turned:
         return replace(after, health=_health(track.health, result, now))
     return after
+
+
+def _timed(track: Track, result: Result) -> tuple[Track, Result]:
+    """A server that becomes far slower than it used to be is busy."""
+    known = track.usual.get(result.kind, Usual(result.took_ms))
+    counts = _slowness(result.took_ms, known.ms) if known.looks >= _ACQUAINTED else 0
+    pace = _SLOW_PACE if counts else _PACE
+    learnt = Usual(
+        known.ms + (result.took_ms - known.ms) * pace, known.looks + 1, counts and known.slow + counts
+    )
+    after = replace(track, usual={**track.usual, result.kind: learnt})
+    if learnt.slow >= _ENOUGH and result.verdict is Verdict.UP:
+        reason = f"{result.reason}, but more than {_TIMES} times slower than usual"
+        return after, replace(result, verdict=Verdict.BUSY, reason=reason)
+    return after, result
+
+
+def _slowness(took_ms: float, usual_ms: float) -> int:
+    more = took_ms - usual_ms
+    if took_ms < _TIMES * usual_ms or more < _NOTHING_MS:
+        return 0
+    return _SLOW if more < _MUCH_MS else _VERY_SLOW
 
 
 def _blind(track: Track, result: Result) -> Track:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from willis.model.check import Check
+from willis.model.check import Check, CheckKind
 from willis.model.status import Health, Verdict
 from willis.plan.verdict import Result, Track, advance
 
@@ -81,3 +81,33 @@ def test_a_verdict_turns_only_after_a_whole_row(results: list[Result], rise: int
         needed = rise if track.health.verdict is Verdict.UP else fall
         assert len(set(counted[-needed:])) == 1
         assert len(counted) >= needed
+
+
+def test_a_server_that_becomes_far_slower_is_busy_and_not_down() -> None:
+    quick, slow, very = (replace(GOOD, took_ms=ms) for ms in (40.0, 400.0, 800.0))
+    known = after(*[quick] * 25)
+    assert after(*[slow] * 7, track=known).health.verdict is Verdict.UP
+    assert after(*[slow] * 7, quick, *[slow] * 7, track=known).health.verdict is Verdict.UP, "lost packets"
+    assert after(*[slow] * 8, track=known).health.verdict is Verdict.BUSY
+    assert after(very, very, track=known).health.verdict is Verdict.UP
+    busy = after(very, very, very, track=known)
+    assert busy.health.verdict is Verdict.BUSY
+    assert busy.health.reason == "accepts connections, but more than 5 times slower than usual"
+    assert after(quick, track=busy).health.verdict is Verdict.UP
+
+
+def test_what_is_always_slow_is_usual() -> None:
+    slow = replace(GOOD, took_ms=4000.0)
+    assert after(*[slow] * 50).health.verdict is Verdict.UP
+    grown = after(*[replace(GOOD, took_ms=40.0)] * 25, *[slow] * 2000)
+    assert grown.health.verdict is Verdict.UP, "in the end it is usual"
+
+
+def test_light_and_deep_looks_are_not_compared() -> None:
+    light, deep = replace(GOOD, took_ms=0.5), replace(GOOD, took_ms=300.0, kind=CheckKind.DICOM_FIND)
+    assert after(*[light, light, deep] * 30).health.verdict is Verdict.UP
+
+
+def test_a_little_more_of_very_little_is_nothing() -> None:
+    known = after(*[replace(GOOD, took_ms=0.5)] * 25)
+    assert after(*[replace(GOOD, took_ms=60.0)] * 5, track=known).health.verdict is Verdict.UP
