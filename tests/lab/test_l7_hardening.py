@@ -306,18 +306,21 @@ def coded(fields: Fields) -> bytes:
     return b"".join(b"\x10%c%b%c%b" % (len(name), name, len(value), value) for name, value in fields)
 
 
-def say_h2(fields: Fields, body: bytes = b"") -> bool:
-    """Whether it was answered with 200 and not refused in one of HTTP/2's ways."""
+def say_h2(fields: Fields, *body: bytes, ends: bool = True) -> bool:
+    """Whether it was answered with 200 and not refused in one of HTTP/2's ways.
+
+    ``body``: what comes in frames of its own after the header. ``ends``: whether that is all.
+    """
     context = ssl._create_unverified_context()  # noqa: S323 - the certificate is not what is tested
     context.set_alpn_protocols(["h2"])
-    head = frame(HEADERS, 4 if body else 5, coded(fields))
+    head = frame(HEADERS, 5 if ends and not body else 4, coded(fields))
     with (
         socket.create_connection((str(address(SECURE)), PORT), timeout=20) as plain,
         context.wrap_socket(plain, server_hostname="a") as wire,
     ):
         wire.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, b"", 0) + head)
-        if body:
-            wire.sendall(frame(DATA, 1, body))
+        for number, piece in enumerate(body, 1):
+            wire.sendall(frame(DATA, int(number == len(body)), piece))
         answer = wire.makefile("rb")
         while start := answer.read(9):
             payload = answer.read(int.from_bytes(start[:3], "big"))
@@ -379,7 +382,7 @@ SHAPES_H2: dict[str, tuple[Fields, bytes, list[bytes]]] = {
 @pytest.mark.parametrize("name", SHAPES_H2)
 def test_a_shape_of_http_2_is_refused_or_arrives_as_it_should(server: Server, name: str) -> None:
     fields, body, arrives = SHAPES_H2[name]
-    served = say_h2(fields, body)
+    served = say_h2(fields, *filter(None, [body]))
     assert server.requests == arrives
     assert served is bool(arrives)
 

@@ -13,8 +13,11 @@ from ipaddress import ip_network
 import pytest
 
 from tests.lab.proxy import PORT, Proxy, WebServer, address, eventually, local_site, real, service
+from tests.lab.test_l7_hardening import ASKED, SECURE, Server, say_h2
+from tests.pki import Root
+from willis.certificates.store import CertificateStore
 from willis.model.config import Config
-from willis.model.proxy import Http, KeepAlive, Limits, ProxyProtocol, ProxyTimeouts
+from willis.model.proxy import Forwarded, Http, KeepAlive, Limits, ProxyProtocol, ProxyTimeouts, Tls
 from willis.model.service import Application, RealServer, VirtualService
 
 pytestmark = pytest.mark.lab
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.lab
 Servers = dict[str, WebServer]
 VIP = str(address(101))
 HOST = {"Host": "pacs.example"}
+BARE_HTTP = Http(forwarded=Forwarded.NONE)
 
 
 class Wire:
@@ -138,6 +142,47 @@ def test_bodies_have_a_length_and_a_limit(proxy: Proxy, servers: Servers) -> Non
         sock.sendall(head)
         assert sock.recv(100).startswith(b"HTTP/1.1 411 ")
     assert ask() == 200
+
+
+@pytest.fixture
+def secure(proxy: Proxy) -> Iterator[Server]:
+    """A service over TLS whose bodies are at most 2048 bytes."""
+    CertificateStore(proxy.home / "certificates").put(
+        "pacs", Root("Drill").issue("pacs.example").pem_with_key
+    )
+    pool, tls = (RealServer("vna5", address(5), PORT + 5),), Tls(("pacs",))
+    proxy.apply(
+        local_site(
+            service(SECURE, persistence=None, pool=pool, tls=tls, http=BARE_HTTP, limits=Limits(body=2048))
+        )
+    )
+    found = Server()
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("method", [b"GET", b"DELETE", b"POST"])
+@pytest.mark.parametrize("pieces", [[b"x" * 10], [b"x" * 1500] * 2])
+def test_over_http_2_no_body_comes_without_its_length(
+    secure: Server, method: bytes, pieces: list[bytes]
+) -> None:
+    assert not say_h2([(b":method", method), *ASKED[1:]], *pieces)
+    assert secure.requests == []
+
+
+def test_over_http_2_a_body_may_come_with_its_length(secure: Server) -> None:
+    fields = [(b":method", b"DELETE"), *ASKED[1:]]
+    assert say_h2([*fields, (b"content-length", b"2048")], b"x" * 1000, b"x" * 1048)
+    assert say_h2(ASKED)
+    assert [request.partition(b" ")[0] for request in secure.requests] == [b"DELETE", b"GET"]
+    assert not say_h2([*fields, (b"content-length", b"2049")], b"x" * 1000, b"x" * 1049)
+    assert len(secure.requests) == 2
+
+
+def test_websocket_over_http_2_needs_no_length(secure: Server) -> None:
+    """RFC 8441; HAProxy ends the handshake, as the server answers it with 200."""
+    say_h2([(b":method", b"CONNECT"), (b":protocol", b"websocket"), *ASKED[1:]], ends=False)
+    assert b"upgrade: websocket\r\n" in secure.requests[0]
 
 
 def test_more_than_a_server_takes_waits_for_its_place(proxy: Proxy, wire: Wire) -> None:

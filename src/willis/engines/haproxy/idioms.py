@@ -65,7 +65,10 @@ class Idiom(Enum):
     LENGTH_REQUIRED = """
     http-request return status 411 if { method POST PUT PATCH } !{ req.fhdr(content-length) -m found }
     http-request return status 411 if { req.fhdr(transfer-encoding) -m found }
-"""
+    # Over HTTP/2 any request may have a body and say nothing of it. Upgrade is WebSocket, which has none.
+    http-request wait-for-body time 10s at-least 1 if { fc_http_major 2 } !{ req.fhdr(content-length) -m found } !{ req.fhdr(upgrade) -m found }
+    http-request return status 411 if { fc_http_major 2 } !{ req.fhdr(content-length) -m found } !{ req.fhdr(upgrade) -m found } { req.body_len gt 0 }
+"""  # noqa: E501 - HAProxy knows no continuation lines
 
     DICOM_TITLES = """
     tcp-request content set-var(sess.called) req.payload(10,16),ltrim(" "),rtrim(" ")
