@@ -17,7 +17,6 @@ from willis.api.types import ApplyBody, AuthorBody, DocumentBody, OrderBody, Wis
 from willis.config import Problem, load
 from willis.control.changes import Invalid, Plan, Refused, Wish, lines
 from willis.control.controller import Controller
-from willis.control.doctor import Doctor
 from willis.control.store import Revision, StoreError
 from willis.model.status import Admin
 from willis.plan.diff import Change
@@ -39,7 +38,7 @@ def build(controller: Controller) -> FastAPI:
         acme.routes(app, controller.renewal)
     certificates.routes(app, controller.certificates)
     events.routes(app, controller.events)
-    doctor.routes(app, Doctor(controller.loop))
+    doctor.routes(app, controller.doctor)
     for state in Admin:
         _order(app, controller, state)
     return app

@@ -14,6 +14,7 @@ from willis.config import load
 from willis.control.alerts import Alerter
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Wish
+from willis.control.doctor import Doctor
 from willis.control.events import Events
 from willis.control.feedback import Listening
 from willis.control.logbook import Logbook
@@ -80,8 +81,11 @@ class Controller:
         self._listening = Listening()
         self._shares = Shares(self.loop, self._listening)
         self._refusing = Refusing(self.loop)
+        self.doctor = Doctor(self.loop)
         alerter = Alerter(node, certificates.authority_path)
-        self.events = Events(self.loop, store, alerter, (alerter.failures, self._listening.silent))
+        self.events = Events(
+            self.loop, store, alerter, (alerter.failures, self._listening.silent, self.doctor.errors)
+        )
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
         self.certificates = Certificates(certificates, self.loop)
@@ -93,6 +97,7 @@ class Controller:
         self.logbook.start()
         self.orders.start()
         self.events.start()
+        self.doctor.start()
         self._shares.start()
         self._refusing.start()
         if self.renewal is not None:
@@ -106,6 +111,7 @@ class Controller:
         self.logbook.close()
         self.orders.close()
         self.events.close()
+        self.doctor.close()
         self._shares.close()
         self._refusing.close()
         self._listening.close()
