@@ -81,11 +81,13 @@ def web(**changes: object) -> Config:
     return local_site(service(persistence=None, **changes))
 
 
-def ask(source: int = 1, method: str = "GET", body: bytes | None = None) -> int:
+def ask(
+    source: int = 1, method: str = "GET", body: bytes | None = None, headers: dict[str, str] = HOST
+) -> int:
     """The status of one request on a connection of its own; 0 if that is cut."""
     connection = http.client.HTTPConnection(VIP, PORT, timeout=20, source_address=(f"127.78.0.{source}", 0))
     try:
-        connection.request(method, "/", body=body, headers=HOST)
+        connection.request(method, "/", body=body, headers=headers)
         return connection.getresponse().status
     except ConnectionError:
         return 0
@@ -124,6 +126,27 @@ def test_a_limit_of_rates_is_told_with_429(proxy: Proxy, servers: Servers) -> No
     assert statuses[:10] == [200] * 10
     assert set(statuses[10:]) == {429}
     assert ask(2) == 200
+
+
+def test_behind_a_trusted_proxy_each_client_it_names_has_its_limit(proxy: Proxy, servers: Servers) -> None:
+    """What others say of themselves counts for nothing, and the proxy's own connections are not limited."""
+    trust = Http(trust=(ip_network("127.78.0.7/32"),))
+    limits = Limits(request_rate=10, per_client=3, connection_rate=15, exempt=(ip_network("192.0.2.8/32"),))
+    proxy.apply(web(limits=limits, http=trust))
+
+    def statuses(source: int, client: str, number: int = 20) -> set[int]:
+        named = {"X-Forwarded-For": f"198.51.100.1, {client}"}
+        return {ask(source, headers=HOST | named) for _ in range(number)}
+
+    assert statuses(7, "192.0.2.1") == {200, 429}
+    assert statuses(7, "192.0.2.1", 1) == {429}
+    assert statuses(7, "192.0.2.2", 9) == {200}
+    assert statuses(7, "192.0.2.8") == {200}
+    with ExitStack() as stack:
+        assert all(served(stack, 7) for _ in range(5))
+        assert [served(stack, 2) for _ in range(4)] == [True] * 3 + [False]
+    assert statuses(3, "192.0.2.1", 9) == {200}
+    assert 429 in statuses(3, "192.0.2.3", 5)
 
 
 def test_new_connections_have_a_rate(proxy: Proxy, servers: Servers) -> None:

@@ -83,18 +83,24 @@ def _counts(limits: Limits) -> bool:
 
 
 def _count(writer: Writer, service: VirtualService) -> None:
-    """Behind proxies the client is known only after the PROXY protocol's header; else refuse before TLS."""
+    """Behind proxies the client is known only after the PROXY protocol's header; else refuse before TLS.
+
+    A trusted proxy's connections carry many clients, so only the requests of those it names are counted.
+    """
     stage = "tcp-request session" if service.behind_proxies else "tcp-request connection"
     limits = service.limits
-    exempt = (write.unless_from(limits.exempt),) if limits.exempt else ()
-    writer.line(
-        f"{stage} track-sc0", write.CLIENT, write.keywords("table"), write.limits_table(service.name), *exempt
-    )
+    trusted = service.http.trust if is_http(service) else ()
+    spared = (*limits.exempt, *trusted)
+    table = (write.keywords("table"), write.limits_table(service.name))
+    writer.line(f"{stage} track-sc0", write.CLIENT, *table, *((write.unless_from(spared),) if spared else ()))
     if limits.per_client is not None:
         writer.line(f"{stage} reject", write.if_more("sc0_conn_cur", limits.per_client, _MOST))
     if limits.connection_rate is not None:
         writer.line(f"{stage} reject", write.if_more("sc0_conn_rate", limits.connection_rate, _MOST))
     if limits.request_rate is not None and is_http(service):
+        if trusted:
+            named = write.if_named(trusted, limits.exempt)
+            writer.line("http-request track-sc0", write.NAMED_CLIENT, *table, named)
         too_many = write.if_more("sc0_http_req_rate", limits.request_rate, _MOST)
         writer.line("http-request deny deny_status 429", too_many)
 

@@ -31,6 +31,8 @@ PEERS_SOCKET = Token("unix@peers.sock")
 """Relative to the directory that HAProxy is started in, which is also the workers' root."""
 CLIENT = Token("src,ipmask(32,64)")
 """Who counts as one client: an IPv4 address, or the /64 that an IPv6 host may choose its address in."""
+NAMED_CLIENT = Token("req.hdr_ip(x-forwarded-for,-1),ipmask(32,64)")
+"""The same of whom a trusted proxy names: the last address, which it wrote itself."""
 RATES = Token("store conn_cur,conn_rate(10s),http_req_rate(10s)")
 """What is counted of each client."""
 ALPN_H2 = Token("alpn h2,http/1.1")
@@ -277,6 +279,13 @@ def if_more(sample: str, limit: int, most: int) -> Token:
 def unless_from(networks: Iterable[Network]) -> Token:
     """The condition that the client is in none of these networks."""
     return Token(f"if !{{ src {' '.join(map(str, networks))} }}")
+
+
+def if_named(proxies: Iterable[Network], exempt: Iterable[Network]) -> Token:
+    """The condition that one of ``proxies`` asks for a client that is in no network of ``exempt``."""
+    usual = f"if {{ src {' '.join(map(str, proxies))} }}"
+    spared = " ".join(map(str, exempt))
+    return Token(f"{usual} !{{ req.hdr_ip(x-forwarded-for,-1) {spared} }}" if spared else usual)
 
 
 class Writer:

@@ -24,6 +24,7 @@ CASES: dict[str, tuple[Config, dict[str, bool]]] = {
                 waits=_WAITS,
             ),
             web("Behind", 112, limits=Limits(per_client=4), behind_proxies=True),
+            web("Trusting", 113, limits=_ALL, http=Http(trust=(ip_network("10.60.9.0/24"),))),
         ),
         {},
     ),
