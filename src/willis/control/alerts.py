@@ -52,7 +52,7 @@ class Alerter:
         for line in self._lines.values():
             if line.failure is not None:
                 what = f"cannot be told of events: {line.failure}"
-                yield Condition(Severity.WARNING, f"alerts to {line.name}", what)
+                yield Condition(Severity.WARNING, f"alerts to {line.name}", what, "silence")
 
     def close(self) -> None:
         for line in self._lines.values():

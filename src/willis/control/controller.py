@@ -83,9 +83,10 @@ class Controller:
         self._refusing = Refusing(self.loop)
         self.doctor = Doctor(self.loop)
         alerter = Alerter(node, certificates.authority_path)
-        self.events = Events(
-            self.loop, store, alerter, (alerter.failures, self._listening.silent, self.doctor.errors)
-        )
+        sources = [alerter.failures, self._listening.silent, self.doctor.errors]
+        if renewal is not None:
+            sources.append(renewal.conditions)
+        self.events = Events(self.loop, store, alerter, sources)
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
         self.certificates = Certificates(certificates, self.loop)

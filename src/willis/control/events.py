@@ -105,7 +105,7 @@ class Events:
                     Severity.WARNING, name, alarm
                 )
         for source in self._sources:
-            found |= {("other", f"{c.about}: {c.what[:40]}"): c for c in source()}
+            found |= {("other", f"{c.about}: {c.topic or c.what}"): c for c in source()}
         return found
 
     async def _watch(self) -> None:

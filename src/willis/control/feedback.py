@@ -58,7 +58,7 @@ class Listening:
         for place, asked in self._asked():
             if asked in self._reasons and self._opinions[asked].missed >= 3:
                 what = f"its agent gives no answer, so it gets its whole weight: {self._reasons[asked]}"
-                yield Condition(Severity.WARNING, str(place), what)
+                yield Condition(Severity.WARNING, str(place), what, "silence")
 
     def _asked(self) -> Iterator[tuple[Place, Asked]]:
         for service in self._config.services:

@@ -27,6 +27,7 @@ from willis.control.changes import Refused
 from willis.control.loop import Keeper, Loop
 from willis.engines.port import EngineError, Stapling
 from willis.model.config import Acme, AcmeCertificate
+from willis.model.event import Condition, Severity
 
 log = logging.getLogger("willis.renewal")
 
@@ -89,6 +90,13 @@ class Renewal:
             if (failure := self._tries.failure(wanted.name)) is not None
         )
         return (*ends, *failed, *self._staples.alarms(now))
+
+    def conditions(self) -> Iterator[Condition]:
+        """Certificates that end soon or have ended, for the list of events."""
+        for event in self._events(datetime.now(UTC)):
+            severity = Severity.ERROR if event.threshold <= 1 else Severity.WARNING
+            about, topic = f"certificate {event.name}", f"{event.threshold} days"
+            yield Condition(severity, about, event.sentence.removeprefix(f"{about} "), topic)
 
     def rows(self) -> list[dict[str, object]]:
         """A row among the engines of ``status --json``; none while there is nothing to say."""

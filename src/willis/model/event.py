@@ -27,6 +27,8 @@ class Condition:
     """What it is about: a service, ``SERVICE/HOST``, a host, an engine."""
     what: str
     """In a sentence without the full stop, naming nothing of a patient."""
+    topic: str = ""
+    """What stays the same while ``what`` changes, such as days that are left; empty: ``what`` itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,9 @@ def test_an_end_is_logged_once_a_threshold_and_is_an_alarm_all_the_time(
     assert logged == [sentence]
     assert node.renewal.alarms() == (sentence,)
     assert node.renewal.rows()[0]["alarms"] == [sentence]
+    (condition,) = node.renewal.conditions()
+    assert f"{condition.about} {condition.what}" == sentence
+    assert condition.topic.endswith(" days"), "one event a threshold, not one a day"
 
 
 def test_nothing_to_say_is_no_row(tmp_path: Path) -> None:
