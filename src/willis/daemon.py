@@ -20,6 +20,7 @@ import uvicorn
 from willis.acme.account import Account, AccountError
 from willis.acme.ready import Ready
 from willis.api.app import build
+from willis.api.peer import PeerProtocol
 from willis.certificates.store import CertificateError, CertificateStore
 from willis.control.changes import Refused
 from willis.control.controller import Controller
@@ -127,6 +128,7 @@ async def _serve(node: str, places: Places, layer4: Layer4) -> None:
         config = uvicorn.Config(
             build(controller),
             lifespan="off",
+            http=PeerProtocol,
             log_config=None,
             timeout_graceful_shutdown=2,
             h11_max_incomplete_event_size=65536,

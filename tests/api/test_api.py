@@ -286,6 +286,41 @@ def test_a_check_asked_for_now_is_shown_and_changes_no_verdict(tell: Callable[[S
     tell(story)
 
 
+def test_every_change_and_every_refusal_is_in_the_audit_trail(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT, author="ann", reason="go live")
+        s.see(Verdict.UP)
+        await s.post("/plan", document=DOCUMENT)
+        await s.post("/drain", where="vna1", for_s=60)
+        await s.post("/drain", 409, where="nobody")
+        entries = (await s.get("/audit"))["entries"]
+        assert [(e["action"], e["about"], e["result"][:4]) for e in entries] == [
+            ("POST /apply", "", "done"),
+            ("POST /drain", "where vna1, for_s 60", "done"),
+            ("POST /drain", "where nobody", "409:"),
+        ]
+        first = entries[0]
+        assert (first["author"], first["reason"], first["before"]) == ("ann", "go live", "")
+        assert first["after"] == (await s.get("/history"))["revisions"][0]["digest"]
+        assert "there is no host" in entries[2]["result"]
+        assert (await s.get("/audit/verify"))["ok"]
+        assert len((await s.http.get("/audit/export")).text.splitlines()) == 3
+
+    tell(story)
+
+
+def test_the_audit_trail_holds_no_secret(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        body = {"files": ["c2VjcmV0LWtleQ=="], "passphrase": "correct horse"}
+        assert (await s.http.put("/certificates/pacs", json=body)).status_code >= 400
+        text = (await s.http.get("/audit/export")).text
+        assert "PUT /certificates/pacs" in text
+        assert "horse" not in text
+        assert "c2VjcmV0" not in text
+
+    tell(story)
+
+
 def test_an_order_says_until_when_it_holds(tell: Callable[[Story], None]) -> None:
     async def story(s: Site) -> None:
         await s.post("/apply", document=DOCUMENT)

@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
-from willis.api import acme, certificates, doctor, events, logs
+from willis.api import acme, audit, certificates, doctor, events, logs
+from willis.api.audited import Audited
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, OrderBody, WishBody
 from willis.config import Problem, load
 from willis.control.changes import Invalid, Plan, Refused, Wish, lines
@@ -28,6 +29,7 @@ Json = dict[str, Any]
 def build(controller: Controller) -> FastAPI:
     """The application that serves ``controller``."""
     app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(Audited, audit=controller.audit)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StoreError, _store_failed)
     app.add_exception_handler(RequestValidationError, _not_understood)
@@ -38,6 +40,7 @@ def build(controller: Controller) -> FastAPI:
         acme.routes(app, controller.renewal)
     certificates.routes(app, controller.certificates)
     events.routes(app, controller.events)
+    audit.routes(app, controller.audit)
     doctor.routes(app, controller.doctor)
     for state in Admin:
         _order(app, controller, state)

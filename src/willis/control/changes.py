@@ -78,9 +78,9 @@ class Changes:
         self._busy = asyncio.Lock()
         self._timer: asyncio.Task[None] | None = None
 
-    def start(self, adopted: Callable[[], None]) -> None:
-        """Watch what waits to be confirmed. ``adopted``: called when a document returned by itself."""
-        self._timer = asyncio.get_running_loop().create_task(self._watch(adopted))
+    def start(self, returned: Callable[[Trial], None]) -> None:
+        """Watch what waits to be confirmed. ``returned``: called when a trial was over."""
+        self._timer = asyncio.get_running_loop().create_task(self._watch(returned))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -195,24 +195,25 @@ class Changes:
         self._store.revert(trial, note)
         return base
 
-    async def _watch(self, adopted: Callable[[], None]) -> None:
+    async def _watch(self, returned: Callable[[Trial], None]) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             try:
-                if await self._over():
-                    adopted()
+                trial = await self._over()
+                if trial is not None:
+                    returned(trial)
             except (Refused, StoreError) as error:
                 log.error("%s; it is tried again", error)  # noqa: TRY400 - the text says all
 
-    async def _over(self) -> bool:
-        """Whether a trial was over and has been taken back. Raises Refused, StoreError."""
+    async def _over(self) -> Trial | None:
+        """The trial that was over and has been taken back, if any. Raises Refused, StoreError."""
         async with self._busy:
             trial = self._store.trial()
             if trial is None or self._clock() < trial.until:
-                return False
+                return None
             await self._take_back(trial, NOT_CONFIRMED)
             log.warning("revision %d: %s; revision %d runs again", trial.revision, NOT_CONFIRMED, trial.base)
-            return True
+            return trial
 
 
 def lines(old: str, new: str) -> Iterator[str]:

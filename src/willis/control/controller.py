@@ -12,6 +12,7 @@ from typing import Protocol
 from willis.certificates.store import CertificateStore
 from willis.config import load
 from willis.control.alerts import Alerter
+from willis.control.audit import Audit
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Wish
 from willis.control.doctor import Doctor
@@ -24,7 +25,7 @@ from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
 from willis.control.shares import Shares
-from willis.control.store import Revision, Store, StoreError
+from willis.control.store import NOT_CONFIRMED, Revision, Store, StoreError, Trial
 from willis.engines.port import Client, Engine, Ties, Traffic
 from willis.health.schedule import Schedule
 from willis.model.check import Check, Target
@@ -75,9 +76,10 @@ class Controller:
         self._checks: dict[Target, Check] = {}
         self._unkept: dict[Target, Health] = {}
         self.loop = Loop(engines, config, status)
+        self.audit = Audit(store)
         self.changes = Changes(store, self.loop)
         self.logbook = Logbook(self.loop)
-        self.orders = Orders(self.loop, store)
+        self.orders = Orders(self.loop, store, self.audit.itself)
         self._listening = Listening()
         self._shares = Shares(self.loop, self._listening)
         self._refusing = Refusing(self.loop)
@@ -94,7 +96,7 @@ class Controller:
     def start(self) -> None:
         """Begin to converge and to check. Raises EngineError."""
         self.loop.start()
-        self.changes.start(self._follow_document)
+        self.changes.start(self._returned)
         self.logbook.start()
         self.orders.start()
         self.events.start()
@@ -137,6 +139,11 @@ class Controller:
     def _adopted(self, revision: Revision) -> Revision:
         self._follow_document()
         return revision
+
+    def _returned(self, trial: Trial) -> None:
+        """A trial was over."""
+        self.audit.itself("undo", f"revision {trial.revision}", NOT_CONFIRMED)
+        self._follow_document()
 
     def _follow_document(self) -> None:
         """All that hangs on the document in force."""

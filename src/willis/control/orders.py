@@ -35,9 +35,17 @@ class Done:
 class Orders:
     """Of one node. Made and used in the event loop's thread."""
 
-    def __init__(self, loop: Loop, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        store: Store,
+        told: Callable[[str, str, str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``told``: hears of what an order became by itself: the state, the place and why."""
         self._loop = loop
         self._store = store
+        self._told = told
         self._clock = clock
         self.terms = store.terms()
         self._quiet_since: dict[Place, float] = {}
@@ -100,6 +108,7 @@ class Orders:
         self._take(admin, {**self.terms, place: Term(self.terms[place].until)})
         why = "its time is over" if state is Admin.ONLINE else "no connection is left"
         log.info("%s is %s now: %s", place, state, why)
+        self._told(state.value, str(place), why)
 
     def _take(self, admin: Mapping[Place, Admin], terms: Mapping[Place, Term]) -> None:
         self.terms = kept(admin, terms)

@@ -8,13 +8,15 @@ therefore the last good one, and the loop heals the engines towards it.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from willis.model.audit import Act, Entry
 from willis.model.check import Target
 from willis.model.event import Event, Severity
 from willis.model.status import Admin, Health, Place, Verdict
@@ -38,6 +40,13 @@ CREATE TABLE IF NOT EXISTS term (
     host TEXT NOT NULL, service TEXT NOT NULL, until REAL, halt_when_idle INTEGER NOT NULL,
     PRIMARY KEY (host, service)
 );
+CREATE TABLE IF NOT EXISTS audit (
+    number INTEGER PRIMARY KEY, act TEXT NOT NULL, chain TEXT NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS audit_is_not_shortened BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
 CREATE TABLE IF NOT EXISTS event (
     number INTEGER PRIMARY KEY, sort TEXT NOT NULL, subject TEXT NOT NULL,
     severity TEXT NOT NULL, about TEXT NOT NULL, what TEXT NOT NULL,
@@ -263,6 +272,23 @@ class Store:
         ]
         oldest = max(e.number for e in events) - _EVENTS
         self._transaction(*rows, ("DELETE FROM event WHERE number <= ? AND ended IS NOT NULL", (oldest,)))
+
+    def append_act(self, entry: Entry) -> None:
+        """Add an entry to the audit trail."""
+        act = json.dumps(asdict(entry.act))
+        self._execute("INSERT INTO audit VALUES (?, ?, ?)", (entry.number, act, entry.chain))
+
+    def last_act(self) -> Entry | None:
+        """The newest entry of the audit trail."""
+        found = list(self.acts(1))
+        return found[0] if found else None
+
+    def acts(self, last: int | None) -> Iterator[Entry]:
+        """The newest entries of the audit trail, oldest first; None: all of them."""
+        newest = "SELECT number, act, chain FROM audit ORDER BY number DESC LIMIT ?"
+        sql = f"SELECT * FROM ({newest}) ORDER BY number"  # noqa: S608
+        for number, act, chain in self._execute(sql, (-1 if last is None else last,)):
+            yield Entry(number, Act(**json.loads(act)), chain)
 
     def close(self) -> None:
         self._db.close()

@@ -203,7 +203,7 @@ def test_a_trial_ends_by_itself_while_the_engine_runs(
 
     async def story() -> None:
         followed: list[str] = []
-        node.changes.start(lambda: followed.append("again"))
+        node.changes.start(lambda trial: followed.append(str(trial.revision)))
         await node.changes.apply(DOCUMENTS[2], Wish("me", confirm_s=60))
         assert node.held() != before
         node.now += 60

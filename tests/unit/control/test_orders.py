@@ -29,7 +29,8 @@ class Desk:
         self.now = 1000.0
         self.store = Store(path / "willis.db")
         self.loop = Loop([MemoryEngine("memory", compile_vips)], config, seen(config))
-        self.orders = Orders(self.loop, self.store, lambda: self.now)
+        self.told: list[tuple[str, str, str]] = []
+        self.orders = Orders(self.loop, self.store, lambda *what: self.told.append(what), lambda: self.now)
 
     def admin(self) -> dict[Place, Admin]:
         return dict(self.loop.status.admin)
@@ -71,12 +72,13 @@ VNA1 = Place("vna1")
 def test_a_drain_ends_by_itself_also_after_a_restart(tell: Tell) -> None:
     async def story(desk: Desk) -> None:
         desk.orders.give("vna1", Admin.DRAIN, term=Term(until=1060.0))
-        assert Orders(desk.loop, desk.store).terms == {VNA1: Term(until=1060.0)}
+        assert Orders(desk.loop, desk.store, print).terms == {VNA1: Term(until=1060.0)}
         await asyncio.sleep(0.1)
         assert desk.admin() == {VNA1: Admin.DRAIN}
         desk.now = 1060.0
         await desk.until({})
         assert desk.orders.terms == desk.store.terms() == {}
+        assert desk.told == [("online", "vna1", "its time is over")]
 
     tell(story)
 

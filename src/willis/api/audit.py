@@ -1,0 +1,40 @@
+"""The routes of the audit trail. Nothing here changes it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query
+from fastapi.responses import StreamingResponse
+
+from willis.api.lines import ndjson
+from willis.control.audit import Audit
+
+Json = dict[str, Any]
+Last = Annotated[int, Query(ge=1, le=1000, description="How many of the newest")]
+
+
+def routes(app: FastAPI, audit: Audit) -> None:
+    """Add them to ``app``."""
+
+    @app.get("/api/v1/audit")
+    async def entries(last: Last = 50) -> Json:
+        """The newest entries, oldest first."""
+        return {"entries": audit.rows(last)}
+
+    @app.get("/api/v1/audit/verify")
+    async def verify() -> Json:
+        """Whether the whole chain holds."""
+        return audit.verify()
+
+    @app.get("/api/v1/audit/export", response_class=StreamingResponse)
+    async def export() -> StreamingResponse:
+        """All entries, a JSON object a line."""
+        return StreamingResponse(ndjson(_entries(audit)), media_type="application/x-ndjson")
+
+
+async def _entries(audit: Audit) -> AsyncIterator[dict[str, object]]:
+    """In the event loop's thread, which is the store's."""
+    for entry in audit.export():
+        yield entry

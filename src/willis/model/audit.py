@@ -1,0 +1,39 @@
+"""The audit trail: who did what, when, from where, why, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that somebody did or tried. It holds no secret and no document."""
+
+    at: float
+    """Seconds since the epoch."""
+    who: str
+    """The user whose process asked, as the kernel knows it; ``willis`` for what happened by itself."""
+    author: str
+    """Who that user said to act for; empty: for themselves."""
+    source: str
+    """How it came: ``socket``, or ``itself``."""
+    action: str
+    """Method and route, such as ``POST /drain``."""
+    about: str
+    """What it was about: a host, a revision, a certificate."""
+    reason: str
+    before: str
+    """Digest of the running document before; empty: none."""
+    after: str
+    result: str
+    """``done``, or why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An act in the chain."""
+
+    number: int
+    act: Act
+    chain: str
+    """SHA-256 over this act and the chain before it, hexadecimal."""
