@@ -1,6 +1,6 @@
 """``python -m bench WHAT [--json] [--rounds N] [--quick]``: run from the repository's root.
 
-WHAT is l4, l7, scale, failover or checks.
+WHAT is l4, l7, scale, failover, checks or flap.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import checks, failover, l7, scale
+from bench import checks, failover, flap, l7, scale
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -78,7 +78,19 @@ def _checks(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object],
     return checks.as_json(figures), checks.table(figures)
 
 
-_BENCHES = {"l4": _l4, "l7": _l7, "scale": _scale, "failover": _failover, "checks": _checks}
+def _flap(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    figures = flap.measure(tell, seconds=10.0 * (options.rounds or (1 if options.quick else 3)))
+    return flap.as_json(figures), flap.table(figures)
+
+
+_BENCHES = {
+    "l4": _l4,
+    "l7": _l7,
+    "scale": _scale,
+    "failover": _failover,
+    "checks": _checks,
+    "flap": _flap,
+}
 
 
 def _options() -> argparse.Namespace:
@@ -88,7 +100,8 @@ def _options() -> argparse.Namespace:
         choices=list(_BENCHES),
         help="l4: cost of a packet beside plain forwarding; "
         " l7: the proxy beside one tuned by hand; scale: time to apply 1,000 services;"
-        " failover: how long clients meet a killed server; checks: what looking costs",
+        " failover: how long clients meet a killed server; checks: what looking costs;"
+        " flap: what 1,000 flapping servers cost",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--quick", action="store_true", help="under 40 s, coarser")

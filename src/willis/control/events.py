@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from willis.control.alerts import Alerter
 from willis.control.broadcast import Broadcast
+from willis.control.budget import Budget
 from willis.control.loop import Loop
 from willis.control.store import Store, StoreError
 from willis.model.event import Condition, Event, Severity
@@ -19,7 +20,7 @@ log = logging.getLogger("willis.events")
 
 _TICK_S = 1.0
 _LOGGED = 10
-"""Lines in the log for what happens at once."""
+"""Lines a minute in the log, of errors and of all else."""
 
 Row = dict[str, object]
 
@@ -41,6 +42,7 @@ class Events:
         self._alerter = alerter
         self._sources = sources
         self._clock = clock
+        self._errors, self._others = Budget(_LOGGED), Budget(_LOGGED)
         self._news: Broadcast[Event] = Broadcast()
         self._watched: dict[Key, Watched] = {
             key: Watched(Condition(e.severity, e.about, e.what), e.since, e)
@@ -86,12 +88,18 @@ class Events:
     def _say(self, events: list[Event]) -> None:
         for event in events:
             self._alerter.tell(event, self._loop.config.alerts)
-        for event in events[:_LOGGED]:
-            word = "begins" if event.ended is None else "has ended"
-            level = _LEVELS[event.severity]
-            log.log(level, "event %d %s: %s: %s", event.number, word, event.about, event.what)
-        if len(events) > _LOGGED:
-            log.warning("and %d more events at once; see 'willis events'", len(events) - _LOGGED)
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        """One line in the log, if it is not one too many."""
+        budget = self._errors if event.severity is Severity.ERROR else self._others
+        if not budget.lets():
+            return
+        if left_out := budget.told():
+            log.warning("%d more events were not written here; see 'willis events'", left_out)
+        word = "begins" if event.ended is None else "has ended"
+        level = _LEVELS[event.severity]
+        log.log(level, "event %d %s: %s: %s", event.number, word, event.about, event.what)
 
     def _of_engines(self) -> dict[Key, Condition]:
         found: dict[Key, Condition] = {}

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from willis.control.budget import Budget
 from willis.engines.port import Engine, EngineError, Traffic
 from willis.model.config import Config
 from willis.model.status import Status
@@ -24,6 +26,13 @@ log = logging.getLogger("willis.loop")
 
 _REPEAT_S = 1.0
 """Seconds between two passes that nobody asked for; they find drift."""
+_PACE_S = 0.1
+"""Seconds from the begin of a pass that news asked for to the next: the first news acts at once, and a
+thousand flapping servers cost ten passes a second and not hundreds."""
+_SHARE = 20
+"""A pass that used t of a CPU waits 20 t for more news, but no longer than for one that nobody asked for."""
+_LOGGED = 10
+"""Lines a minute in the log of what an engine changed."""
 
 T = TypeVar("T")
 
@@ -39,6 +48,9 @@ class Keeper:
         """Counters as of the last pass."""
         self.alarms: tuple[str, ...] = ()
         """As of the last pass."""
+        self.spent_s = 0.0
+        """Of a CPU, in the last pass."""
+        self._budget = Budget(_LOGGED)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=engine.name)
         self.wake = asyncio.Event()
 
@@ -67,17 +79,31 @@ class Keeper:
         return diff(self.engine.name, self.engine.observe(), want)
 
     def _converge(self, config: Config, status: Status) -> None:
+        began = time.thread_time()
+        try:
+            self._pass(config, status)
+        finally:
+            self.spent_s = time.thread_time() - began
+
+    def _pass(self, config: Config, status: Status) -> None:
         self.engine.refresh()
         changes = self._changes(config, status)
         self.sentence = _summary(self.engine.name, changes)
         if changes:
             self.engine.apply(changes)
-            log.info("%s", self.sentence)
+            self._tell()
         elif self.failed:
             log.info("%s again, as it should be", self.sentence)
         self.failed = False
         self.traffic = self.engine.traffic()
         self.alarms = self.engine.alarms()
+
+    def _tell(self) -> None:
+        if not self._budget.lets():
+            return
+        left_out = self._budget.told()
+        more = f", after {left_out} more passes that changed something" if left_out else ""
+        log.info("%s%s", self.sentence, more)
 
     def report(self, error: Exception) -> None:
         """Keep a failed pass as the engine's sentence, and log it once; the next pass tries again."""
@@ -134,7 +160,9 @@ class Loop:
             keeper.close()
 
     async def _keep(self, keeper: Keeper) -> None:
+        news = False
         while True:
+            began = time.monotonic()
             keeper.wake.clear()
             try:
                 await keeper.converge(self.config, self.status)
@@ -143,10 +171,18 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the one broad catch: the loop never dies
                 log.exception("%s: a pass failed unexpectedly", keeper.engine.name)
                 keeper.report(error)
+            if news:
+                await asyncio.sleep(_pause(time.monotonic() - began, keeper.spent_s))
             # Not wait_for, which before Python 3.12 may lose a cancellation: the engine would never end.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_REPEAT_S):
                     await keeper.wake.wait()
+            news = keeper.wake.is_set()
+
+
+def _pause(took_s: float, spent_s: float) -> float:
+    """How long an engine rests after a pass that news asked for."""
+    return min(_REPEAT_S, max(0.0, _PACE_S - took_s, _SHARE * spent_s))
 
 
 def _summary(engine: str, changes: Sequence[Change]) -> str:

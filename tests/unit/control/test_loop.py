@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -92,6 +93,28 @@ def test_a_failing_pass_is_told_and_tried_again() -> None:
         assert "will not take" in keeper.sentence
         engine.bad = None
         await until(lambda: not keeper.failed and bool(engine.held))
+        await loop.close()
+
+    asyncio.run(story())
+
+
+def test_the_first_news_acts_at_once_and_a_storm_of_it_in_few_passes() -> None:
+    async def story() -> None:
+        config = site(dr())
+        loop, engine = _loop(config)
+        passes: list[float] = []
+        engine.refresh = lambda: passes.append(time.monotonic())  # type: ignore[method-assign]
+        loop.start()
+        await until(lambda: len(passes) == 1)
+        loop.wake()
+        await until(lambda: len(passes) == 2)
+        began = time.monotonic()
+        while time.monotonic() < began + 0.5:
+            loop.wake()
+            await asyncio.sleep(0.001)
+        assert 1 <= len(passes) - 2 <= 6, "each rests a tenth of a second"
+        seen_last = len(passes)
+        await until(lambda: len(passes) > seen_last)
         await loop.close()
 
     asyncio.run(story())
