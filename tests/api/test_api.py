@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import ETH0, dr, site, web
 from willis.api.app import build
@@ -317,6 +318,27 @@ def test_the_audit_trail_holds_no_secret(tell: Callable[[Story], None]) -> None:
         assert "PUT /certificates/pacs" in text
         assert "horse" not in text
         assert "c2VjcmV0" not in text
+
+    tell(story)
+
+
+def test_metrics_are_what_prometheus_reads(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP)
+        s.see(Verdict.DEAD, "vna2")
+        answer = await s.http.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        found = {
+            (sample.name, *sorted(sample.labels.values())): sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+        }
+        assert found["willis_server_up", "DicomRouting", "vna1"] == 1
+        assert found["willis_server_up", "DicomRouting", "vna2"] == 0
+        assert found["willis_service_servers_open", "DicomRouting"] == 2
+        assert found["willis_server_connections_made_total", "DicomRouting", "vna1"] == 0
+        assert found[("willis_revision",)] == 1
 
     tell(story)
 

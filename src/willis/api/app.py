@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
@@ -16,6 +16,7 @@ from willis.api import acme, audit, certificates, doctor, events, logs
 from willis.api.audited import Audited
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, OrderBody, WishBody
 from willis.config import Problem, load
+from willis.control import metrics
 from willis.control.changes import Invalid, Plan, Refused, Wish, lines
 from willis.control.controller import Controller
 from willis.control.store import Revision, StoreError
@@ -57,6 +58,16 @@ def _reports(app: FastAPI, controller: Controller) -> None:
     async def status_of(service: str) -> Json:
         """One service."""
         return await controller.status(service)
+
+    @app.get("/api/v1/metrics", response_class=PlainTextResponse)
+    async def all_metrics() -> PlainTextResponse:
+        """The state of everything as Prometheus reads it."""
+        told = metrics.text(
+            await controller.status(),
+            controller.logbook.top(),
+            controller.events.listed(10_000, open_only=True),
+        )
+        return PlainTextResponse(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/api/v1/explain/{service}/{host}")
     async def explain(service: str, host: str) -> Json:

@@ -47,6 +47,14 @@ class Client:
     def delete(self, route: str) -> Json:
         return self._ask("DELETE", route, None)
 
+    def text(self, route: str) -> str:
+        """An answer that is no JSON."""
+        with self._http(self._timeout) as http:
+            answer = http.get(f"/api/v1{route}")
+        if not answer.is_success:
+            raise _refusal(answer)
+        return answer.text
+
     def lines(self, route: str) -> Iterator[Json]:
         """A JSON object for each line of an answer that goes on until the engine or the caller ends it."""
         with self._http(None) as http, http.stream("GET", f"/api/v1{route}") as answer:

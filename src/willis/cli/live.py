@@ -65,6 +65,12 @@ def add(app: typer.Typer, asking: Asking) -> None:
                 show.note("nothing is out of the ordinary" if still_open else "no event yet")
 
     @app.command()
+    def metrics(ctx: typer.Context) -> None:
+        """Print the state of everything as Prometheus reads it, for a textfile collector or a look."""
+        with asking(ctx) as engine:
+            sys.stdout.write(engine.text("/metrics"))
+
+    @app.command()
     def top(ctx: typer.Context, as_json: AsJson = False) -> None:
         """Show each service's load now and the last minute; in a terminal until Ctrl-C."""
         with asking(ctx) as engine:
