@@ -57,6 +57,12 @@ class Tying(MemoryEngine):
         ended, self.ties = len(self.ties) - len(kept), kept
         return ended
 
+    asked = 0
+
+    def longest(self) -> dict[tuple[str, str], float]:
+        self.asked += 1
+        return {("DicomRouting", "vna1"): 62.0, ("DicomInternal", "vna1"): 3725.0}
+
     def alarms(self) -> tuple[str, ...]:
         return ("the flow table is 83 % full",)
 
@@ -354,6 +360,29 @@ def test_an_order_says_until_when_it_holds(tell: Callable[[Story], None]) -> Non
         assert server["halt_when_idle"]
         assert "online has no end" in (await s.post("/online", 409, where="vna1", for_s=60))["detail"]
         await s.post("/drain", 422, where="vna1", for_s=0)
+
+    tell(story)
+
+
+def test_how_long_the_oldest_connection_has_lasted_is_asked_when_somebody_asks(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP)
+        engine = s.controller.loop.keepers[0].engine
+        assert isinstance(engine, Tying)
+        await s.get("/status")
+        assert engine.asked == 0
+        report = await s.get("/status/DicomRouting")
+        lasting = [row["sessions"]["longest_s"] for row in report["services"][0]["servers"]]
+        assert lasting == [62.0, None, None]
+        assert (await s.post("/drain", where="vna1"))["sessions"] == {"active": 0, "longest_s": 3725.0}
+        one = await s.post("/drain", where="DicomRouting/vna1")
+        assert one["sessions"] == {"active": 0, "longest_s": 62.0}
+        assert (await s.post("/drain", where="vna2"))["sessions"] == {"active": 0, "longest_s": None}
+        assert (await s.post("/online", where="vna1"))["sessions"] is None
+        assert engine.asked == 1, "an answer is fresh for a while"
 
     tell(story)
 

@@ -92,7 +92,7 @@ class Room:
 
     def row(self) -> Any:
         """The server in status."""
-        return service_row(self.loop.config.services[0], self.loop.status, {}, {})["servers"][0]  # type: ignore[index]
+        return service_row(self.loop.config.services[0], self.loop.status, {}, {}, {})["servers"][0]  # type: ignore[index]
 
     def weight(self) -> int:
         """What HAProxy gives it."""

@@ -154,6 +154,9 @@ def _order(app: FastAPI, controller: Controller, state: Admin) -> None:
             "until": until,
             "services": done.services,
             "without_servers": done.short,
+            "sessions": await controller.oldest.carried(body.where.rpartition("/")[2], done.services)
+            if state is Admin.DRAIN
+            else None,
         }
 
 

@@ -97,7 +97,7 @@ def show_status(status: Json) -> None:
 def show_service(status: Json) -> None:
     """One service with a line for each server."""
     show_status(status)
-    grid = table("server", "address", "weight", "admin", "verdict", "active", "total", "reason")
+    grid = table("server", "address", "weight", "admin", "verdict", "active", "longest", "total", "reason")
     for server in status["services"][0]["servers"]:
         grid.add_row(
             escape(server["host"]),
@@ -106,6 +106,7 @@ def show_service(status: Json) -> None:
             _admin(server),
             server["verdict"],
             str(server["sessions"]["active"]),
+            _lasting(server["sessions"]["longest_s"]),
             str(server["sessions"]["total"]),
             escape(server["reason"]),
         )
@@ -117,6 +118,8 @@ def show_order(answer: Json) -> None:
     count = len(answer["services"])
     until = f" until {when(answer['until'])}" if answer["until"] is not None else ""
     out.print(f"{answer['where']}: {answer['admin']} in {count} service{'s' if count != 1 else ''}{until}")
+    if answer["sessions"] is not None:
+        out.print(_carried(answer["sessions"]))
     if answer["without_servers"]:
         out.print(f"[red]■ now without servers:[/] {', '.join(answer['without_servers'])}")
 
@@ -263,6 +266,26 @@ def _servers(service: Json) -> str:
     if fallback and fallback["in_use"]:
         words.append(f"[yellow]→ fallback {escape(fallback['host'])}[/]")
     return " ".join(words)
+
+
+def _carried(sessions: Json) -> str:
+    active, longest = sessions["active"], sessions["longest_s"]
+    count = f"{active} connection{'s' if active != 1 else ''} open now"
+    return count if longest is None else f"{count}, the longest for {_lasting(longest)}"
+
+
+def _lasting(seconds: float | None) -> str:
+    """A duration in its two largest units: 42s, 5m10s, 3h05m, 2d04h."""
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours:02}h"
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
 def _ports(ports: list[int]) -> str:

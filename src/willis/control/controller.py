@@ -11,6 +11,7 @@ from typing import Protocol
 
 from willis.certificates.store import CertificateStore
 from willis.config import load
+from willis.control.ages import Oldest
 from willis.control.alerts import Alerter
 from willis.control.audit import Audit
 from willis.control.certificates import Certificates
@@ -80,6 +81,7 @@ class Controller:
         self.changes = Changes(store, self.loop)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store, self.audit.itself)
+        self.oldest = Oldest(self.loop)
         self._listening = Listening()
         self._shares = Shares(self.loop, self._listening)
         self._refusing = Refusing(self.loop)
@@ -161,6 +163,7 @@ class Controller:
         for keeper in self.loop.keepers:
             for place, counted in keeper.traffic.items():
                 traffic[place] = traffic.get(place, Traffic()) + counted
+        longest = {} if only is None else await self.oldest.longest()
         running, trial = self.store.running(), self.changes.trial()
         return {
             "revision": running.number if running else None,
@@ -179,7 +182,7 @@ class Controller:
             ]
             + ([] if self.renewal is None else self.renewal.rows()),
             "services": [
-                service_row(s, status, traffic, self.orders.terms)
+                service_row(s, status, traffic, self.orders.terms, longest)
                 for s in config.services
                 if only is None or s.name == only
             ],

@@ -28,8 +28,9 @@ def service_row(
     status: Status,
     traffic: Mapping[tuple[str, str], Traffic],
     terms: Mapping[Place, Term],
+    longest: Mapping[tuple[str, str], float],
 ) -> dict[str, object]:
-    """One service of ``status --json``."""
+    """One service of ``status --json``. ``longest``: seconds by (service, host), where that is known."""
     pool = members(service, status)
     counters = [traffic.get((service.name, m.server.host), Traffic()) for m in pool]
     fallback = service.fallback
@@ -48,7 +49,8 @@ def service_row(
         "sessions": {"active": sum(c.active for c in counters), "total": sum(c.total for c in counters)},
         "bytes": {"in": sum(c.bytes_in for c in counters), "out": sum(outs) if outs else None},
         "servers": [
-            _server_row(service, m, c, _term(service, m, terms)) for m, c in zip(pool, counters, strict=False)
+            _server_row(service, m, c, _term(service, m, terms), longest.get((service.name, m.server.host)))
+            for m, c in zip(pool, counters, strict=False)
         ],
     }
 
@@ -82,7 +84,9 @@ def _term(service: VirtualService, member: Member, terms: Mapping[Place, Term]) 
     return terms.get(Place(host, service.name)) or terms.get(Place(host)) or Term()
 
 
-def _server_row(service: VirtualService, member: Member, traffic: Traffic, term: Term) -> dict[str, object]:
+def _server_row(
+    service: VirtualService, member: Member, traffic: Traffic, term: Term, longest_s: float | None
+) -> dict[str, object]:
     server = member.server
     return {
         "host": server.host,
@@ -100,5 +104,5 @@ def _server_row(service: VirtualService, member: Member, traffic: Traffic, term:
         "weight_now": member.weight,
         "reason": member.health.reason,
         "since": member.health.since,
-        "sessions": {"active": traffic.active, "total": traffic.total},
+        "sessions": {"active": traffic.active, "total": traffic.total, "longest_s": longest_s},
     }

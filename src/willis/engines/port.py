@@ -69,6 +69,18 @@ class Ties(Protocol):
 
 
 @runtime_checkable
+class Ages(Protocol):
+    """What an engine offers besides if it knows how long connections have lasted."""
+
+    def longest(self) -> dict[tuple[str, str], float]:
+        """Seconds that the oldest connection open now has lasted, by (service, host). Raises EngineError.
+
+        It looks at every connection: not to be asked in each pass.
+        """
+        ...
+
+
+@runtime_checkable
 class Refusals(Protocol):
     """What an engine offers besides if it reads what real servers answer."""
 

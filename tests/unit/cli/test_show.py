@@ -39,3 +39,18 @@ def test_servers_that_are_closed_or_busy_are_named() -> None:
     words = said.get().split()
     at = words.index("2/3")
     assert words[at : at + 5] == ["2/3", "c", "dead", "a", "busy"]
+
+
+def test_a_drain_says_what_is_still_open() -> None:
+    order = {"where": "vna1", "admin": "drain", "until": None, "services": ["Dicom"], "without_servers": []}
+
+    def said(active: int, longest_s: float | None) -> str:
+        with show.out.capture() as found:
+            show.show_order(order | {"sessions": {"active": active, "longest_s": longest_s}})
+        return found.get().splitlines()[1]
+
+    assert said(0, None) == "0 connections open now"
+    assert said(1, 59.9) == "1 connection open now, the longest for 59s"
+    assert said(3, 310) == "3 connections open now, the longest for 5m10s"
+    assert said(3, 11_100).endswith("for 3h05m")
+    assert said(3, 187_200).endswith("for 2d04h")

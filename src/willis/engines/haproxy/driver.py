@@ -19,6 +19,7 @@ from pathlib import Path
 
 from willis.certificates.store import CertificateStore
 from willis.engines.haproxy import (
+    ages,
     certs,
     dicom,
     endings,
@@ -164,6 +165,12 @@ class HaproxyEngine:
         workers = self._master.workers().all
         readings = {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
         return self._ledger.add({pid: counters for pid, counters in readings.items() if counters})
+
+    def longest(self) -> dict[tuple[str, str], float]:
+        """How long the oldest connection of each server has lasted, in old workers too."""
+        if self._process.pid() is None:
+            return {}
+        return ages.longest(self._master.ask(pid, "show sess") for pid in self._master.workers().all)
 
     def alarms(self) -> tuple[str, ...]:
         return ()
