@@ -1,6 +1,6 @@
 """``python -m bench WHAT [--json] [--rounds N] [--quick]``: run from the repository's root.
 
-WHAT is l4, l7, scale, failover, checks or flap.
+WHAT is l4, l7, store, scale, failover, checks or flap.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import checks, failover, flap, l7, scale
+from bench import checks, failover, flap, l7, scale, store
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -83,9 +83,17 @@ def _flap(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], R
     return flap.as_json(figures), flap.table(figures)
 
 
+def _store(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    figures = store.measure(
+        100 if options.quick else 500, options.rounds or (1 if options.quick else 3), tell
+    )
+    return figures.as_json(), store.table(figures)
+
+
 _BENCHES = {
     "l4": _l4,
     "l7": _l7,
+    "store": _store,
     "scale": _scale,
     "failover": _failover,
     "checks": _checks,
@@ -99,7 +107,8 @@ def _options() -> argparse.Namespace:
         "what",
         choices=list(_BENCHES),
         help="l4: cost of a packet beside plain forwarding; "
-        " l7: the proxy beside one tuned by hand; scale: time to apply 1,000 services;"
+        " l7: the proxy beside one tuned by hand; store: a CT study directly and through it;"
+        " scale: time to apply 1,000 services;"
         " failover: how long clients meet a killed server; checks: what looking costs;"
         " flap: what 1,000 flapping servers cost",
     )

@@ -143,9 +143,14 @@ class Proxy:
     bytes: tuple[str, int]
 
     def cpu_s(self) -> float:
-        """Seconds of CPU that it has used (proc(5), utime and stime)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Seconds of CPU that it has used."""
+        return cpu_s(self.pid)
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has used (proc(5), utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @contextmanager
@@ -160,13 +165,13 @@ def both() -> Iterator[tuple[Proxy, Proxy]]:
     engine = HaproxyEngine(home, home)
     try:
         processes += [
-            _start(haproxy, home / "answers.cfg", _answers()),
+            start(haproxy, home / "answers.cfg", _answers()),
             _zeros(),
-            read_logs(engine.listen(), _listener(home / "access.sock")),
+            read_logs(engine.listen(), listener(home / "access.sock")),
         ]
         text = serve(engine, site())
         worker = Master(home / "haproxy-master.sock").workers().current
-        hand = _start(haproxy, home / "hand.cfg", _hand(home, text))
+        hand = start(haproxy, home / "hand.cfg", _hand(home, text))
         processes.append(hand)
         where = str(VIP)
         _wait((where, HAND_WEB_PORT))
@@ -233,7 +238,8 @@ def _zeros() -> subprocess.Popen[bytes]:
     return process
 
 
-def _listener(path: Path) -> socket.socket:
+def listener(path: Path) -> socket.socket:
+    """A unix socket there, for ``read_logs``."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
@@ -276,7 +282,8 @@ def _section(text: str, name: str) -> str:
     return found[0] if found else ""
 
 
-def _start(haproxy: str, file: Path, text: str) -> subprocess.Popen[bytes]:
+def start(haproxy: str, file: Path, text: str) -> subprocess.Popen[bytes]:
+    """A HAProxy with this configuration, in the file's directory."""
     file.write_text(text)
     process = subprocess.Popen(
         [haproxy, "-db", "-f", str(file)],
