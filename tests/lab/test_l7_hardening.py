@@ -269,7 +269,8 @@ SHAPES: dict[str, tuple[bytes, list[bytes]]] = {
     # What do applications believe?
     "another's words": (
         GET + b"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded: x\r\n"
-        b"Forwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nTrue-Client-IP: 1.2.3.4\r\nX-Client-IP: 1.2.3.4\r\n"
+        b"X-Cluster-Client-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n"
+        b"X-Real-IP: 1.2.3.4\r\nTrue-Client-IP: 1.2.3.4\r\nX-Client-IP: 1.2.3.4\r\n"
         b"X-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nProxy: http://evil\r\n\r\n",
         [PLAIN],
     ),
