@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from willis.cli import show
-from willis.cli.main import app
+from willis.cli.main import PassphraseFile, app, passphrase
 from willis.lab.commands import app as lab_app
 from willis.lab.places import find_twin_socket
 
@@ -33,6 +33,32 @@ def engine(
     try:
         daemon.run(node, daemon.Places(run_dir, state_dir, pin_dir), daemon.Layer4(layer4))
     except daemon.StartError as error:
+        show.failure(str(error), [])
+        raise typer.Exit(1) from None
+
+
+@app.command("restore-backup")
+def restore_backup(
+    file: Annotated[Path, typer.Argument(help="A file of 'willis backup'")],
+    state_dir: Annotated[Path, typer.Option(help="The new node's, empty or not there yet")] = Path(
+        "/var/lib/willis"
+    ),
+    passphrase_file: PassphraseFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is in it")] = False,
+) -> None:
+    """Make a new node's state from a backup, whole or not at all; start its engine afterwards."""
+    from willis.control.backup import BackupError, put_back, unpack
+
+    try:
+        manifest, files = unpack(file.read_bytes(), passphrase(passphrase_file, confirm=False))
+        show.show_backup(manifest.at, manifest.node, manifest.site, manifest.revision, manifest.certificates)
+        if not dry_run:
+            put_back(files, state_dir)
+            show.out.print(f"{state_dir} is ready: start 'willis engine'")
+    except OSError as error:
+        show.failure(f"cannot read {file}: {error.strerror}", [])
+        raise typer.Exit(1) from None
+    except BackupError as error:
         show.failure(str(error), [])
         raise typer.Exit(1) from None
 

@@ -126,7 +126,7 @@ async def _serve(node: str, places: Places, layer4: Layer4) -> None:
     )
     with _listen(places.run / "engine.sock") as listener:
         config = uvicorn.Config(
-            build(controller),
+            build(controller, places.state),
             lifespan="off",
             http=PeerProtocol,
             log_config=None,

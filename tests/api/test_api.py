@@ -92,7 +92,7 @@ class Site:
         self.controller = Controller(
             "lb1", Store(path / "willis.db"), engines, CertificateStore(path), self._open_eyes
         )
-        transport = httpx.ASGITransport(build(self.controller))
+        transport = httpx.ASGITransport(build(self.controller, path))
         self.http = httpx.AsyncClient(transport=transport, base_url="http://engine/api/v1")
 
     def _open_eyes(self, tell: OnResult) -> Eyes:

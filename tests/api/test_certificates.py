@@ -57,7 +57,9 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
 
     async def serve() -> None:
         found = Site(tmp_path)
-        server = uvicorn.Server(uvicorn.Config(build(found.controller), uds=str(place), log_level="error"))
+        server = uvicorn.Server(
+            uvicorn.Config(build(found.controller, tmp_path), uds=str(place), log_level="error")
+        )
         serving = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)

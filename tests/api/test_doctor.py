@@ -67,7 +67,7 @@ async def _ask(path: Path) -> Any:
     controller.start()
     try:
         await controller.apply(write(site(dr())), Wish("test", "", force=True))
-        transport = httpx.ASGITransport(build(controller))
+        transport = httpx.ASGITransport(build(controller, path))
         async with httpx.AsyncClient(transport=transport, base_url="http://engine") as http:
             answer = await http.get("/api/v1/doctor")
             assert answer.status_code == 200, answer.text

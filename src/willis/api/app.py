@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,7 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import IPvAnyAddress
 
 from willis import __version__
-from willis.api import acme, audit, certificates, doctor, events, logs
+from willis.api import acme, audit, backup, certificates, doctor, events, logs
 from willis.api.audited import Audited
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, OrderBody, WishBody
 from willis.config import Problem, load
@@ -27,8 +28,8 @@ from willis.plan.terms import Term
 Json = dict[str, Any]
 
 
-def build(controller: Controller) -> FastAPI:
-    """The application that serves ``controller``."""
+def build(controller: Controller, home: Path) -> FastAPI:
+    """The application that serves ``controller``. ``home``: its engine's state directory."""
     app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Audited, audit=controller.audit)
     app.add_exception_handler(Refused, _refused)
@@ -42,6 +43,7 @@ def build(controller: Controller) -> FastAPI:
     certificates.routes(app, controller.certificates)
     events.routes(app, controller.events)
     audit.routes(app, controller.audit)
+    backup.routes(app, controller, home)
     doctor.routes(app, controller.doctor)
     for state in Admin:
         _order(app, controller, state)

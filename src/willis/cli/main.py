@@ -42,6 +42,10 @@ Confirm = Annotated[
     typer.Option(metavar="TIME", help="Back by itself unless confirmed in so long, as in 120s (10s to 1d)"),
 ]
 
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="A file whose first line is the passphrase; without it you are asked")
+]
+
 FindTwin = Callable[[], tuple[str, Path] | None]
 
 File = Annotated[Path, typer.Argument(help="The site document; - for standard input")]
@@ -280,6 +284,25 @@ def sessions(
 
 
 @app.command()
+def backup(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Write all that the node must not lose, keys too, into one file under a passphrase."""
+    secret = passphrase(passphrase_file, confirm=True)
+    with _asking(ctx) as engine:
+        content = engine.bytes("/backup", {"passphrase": secret})
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(content)
+    except OSError as error:
+        show.failure(f"cannot write {file}: {error.strerror}", [])
+        raise typer.Exit(1) from None
+    show.out.print(f"{file}: {len(content):,} bytes; without the passphrase nobody can read it, you neither")
+
+
+@app.command()
 def history(
     ctx: typer.Context,
     revision: Annotated[int | None, typer.Argument(help="Print the document of this revision")] = None,
@@ -294,6 +317,13 @@ def history(
             _print(
                 answer, as_json, lambda a: show.out.print(a["document"], markup=False, end="", soft_wrap=True)
             )
+
+
+def passphrase(file: Path | None, *, confirm: bool) -> str:
+    """From a file or the terminal, never from the command line, which everybody can read."""
+    if file is not None:
+        return _read(file).partition("\n")[0]
+    return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm))
 
 
 def _seconds(given: str | None, option: str = "--for", low: str = "1s", high: str = "30d") -> int | None:

@@ -214,6 +214,13 @@ def show_sessions(found: Json) -> None:
     out.print(grid)
 
 
+def show_backup(at: float, node: str, site: str, revision: int | None, certificates: tuple[str, ...]) -> None:
+    """What a backup is of."""
+    names = ", ".join(certificates) or "none"
+    out.print(f"node {escape(node)}, site {escape(site)}, revision {revision or 'none'}, of {when(at)}")
+    out.print(f"certificates: {escape(names)}")
+
+
 def show_history(history: Json) -> None:
     """The revisions, newest first."""
     if not history["revisions"]:

@@ -1,0 +1,114 @@
+"""A backup holds all that must not be lost, says nothing without its passphrase, and comes back whole."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import dr, site
+from tests.pki import Root
+from willis.certificates.store import CertificateStore
+from willis.config import write
+from willis.control import backup
+from willis.control.backup import BackupError, pack, put_back, unpack
+from willis.control.store import Store
+
+SECRET = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real cost of a key is meant to hurt."""
+    monkeypatch.setattr(backup, "_key", lambda secret, salt: (secret.encode() + salt).ljust(32, b"x")[:32])
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    state = tmp_path / "state"
+    state.mkdir()
+    store = Store(state / "willis.db")
+    store.promote(store.propose(write(site(dr())), 1.0, "ann", "go").number)
+    CertificateStore(state / "certificates").put("pacs", Root("Drill").issue("pacs.example").pem_with_key)
+    (state / "haproxy.cfg").write_text("generated")
+    return state
+
+
+def test_it_comes_back_whole_on_a_new_node(state: Path, tmp_path: Path) -> None:
+    packed = pack(state, "lb1", "test", SECRET)
+    manifest, files = unpack(packed, SECRET)
+    assert (manifest.node, manifest.site, manifest.revision) == ("lb1", "test", 1)
+    assert "pacs" in manifest.certificates
+    new = tmp_path / "new"
+    put_back(files, new)
+    running = Store(new / "willis.db").running()
+    assert running is not None
+    assert running.document == write(site(dr()))
+    assert (new / "certificates/pacs.pem").read_bytes() == (state / "certificates/pacs.pem").read_bytes()
+    assert not (new / "haproxy.cfg").exists()
+    assert {path.stat().st_mode & 0o077 for path in [new, *new.rglob("*")]} == {0}
+
+
+def test_without_the_passphrase_it_says_nothing(state: Path) -> None:
+    packed = pack(state, "lb1", "secret-site", SECRET)
+    assert b"secret-site" not in packed
+    with pytest.raises(BackupError, match="passphrase is wrong"):
+        unpack(packed, "another one here")
+    with pytest.raises(BackupError, match="fewer than 12"):
+        pack(state, "lb1", "test", "short")
+
+
+def test_a_node_that_has_something_is_not_overwritten(state: Path) -> None:
+    _, files = unpack(pack(state, "lb1", "test", SECRET), SECRET)
+    before = (state / "willis.db").read_bytes()
+    with pytest.raises(BackupError, match="is not empty"):
+        put_back(files, state)
+    assert (state / "willis.db").read_bytes() == before
+
+
+def test_a_failed_write_leaves_nothing(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, files = unpack(pack(state, "lb1", "test", SECRET), SECRET)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backup.os, "fsync", full)
+    target = tmp_path / "deep" / "new"
+    with pytest.raises(BackupError, match="nothing was changed"):
+        put_back(files, target)
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+@given(st.binary(max_size=200), st.integers(0, 5000))
+def test_rubbish_and_changed_bytes_are_refused(rubbish: bytes, at: int) -> None:
+    with pytest.raises(BackupError):
+        unpack(rubbish, SECRET)
+    sealed = bytearray(backup._sealed(b"content", SECRET))
+    sealed[at % len(sealed)] ^= 1
+    with pytest.raises(BackupError):
+        unpack(bytes(sealed), SECRET)
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/passwd", "certificates/../../x", "haproxy.cfg", "acme/a/b/c/d/e"]
+)
+def test_no_file_leaves_its_place(name: str) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(BackupError, match="has no place"):
+        unpack(backup._sealed(packed.getvalue(), SECRET), SECRET)
+
+
+def test_a_link_is_no_file() -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        link = tarfile.TarInfo("certificates/pacs.pem")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/shadow"
+        tar.addfile(link)
+    with pytest.raises(BackupError, match="has no place"):
+        unpack(backup._sealed(packed.getvalue(), SECRET), SECRET)
