@@ -15,7 +15,6 @@ _LONGEST_S = 730 * 86_400
 
 
 _OUR_WORDS = (
-    (Phrase.PROTO, Phrase.UNLESS_PROTO_SAID),
     (Phrase.PORT, Phrase.UNLESS_PORT_SAID),
     (Phrase.HOST, Phrase.UNLESS_HOST_SAID),
 )
@@ -69,7 +68,8 @@ def _client(writer: Writer, service: VirtualService) -> None:
     writer.line("http-request del-header", write.phrase(Phrase.CLIENTS_WORDS), write.phrase(when))
     if said.forwarded in (Forwarded.X_FORWARDED, Forwarded.BOTH):
         writer.line("option forwardfor")
-        for phrase, said_already in _OUR_WORDS:
+        proto = Phrase.PROTO_HTTP if service.tls is None else Phrase.PROTO_HTTPS
+        for phrase, said_already in ((proto, Phrase.UNLESS_PROTO_SAID), *_OUR_WORDS):
             known = (write.phrase(said_already),) if said.trust else ()
             writer.line("http-request set-header", write.phrase(phrase), *known)
     if said.forwarded in (Forwarded.RFC7239, Forwarded.BOTH):
