@@ -36,6 +36,7 @@ def build(controller: Controller, home: Path) -> FastAPI:
     app.add_exception_handler(StoreError, _store_failed)
     app.add_exception_handler(RequestValidationError, _not_understood)
     _reports(app, controller)
+    _monitoring(app, controller)
     _documents(app, controller)
     logs.routes(app, controller.logbook)
     if controller.renewal is not None:
@@ -60,16 +61,6 @@ def _reports(app: FastAPI, controller: Controller) -> None:
     async def status_of(service: str) -> Json:
         """One service."""
         return await controller.status(service)
-
-    @app.get("/api/v1/metrics", response_class=PlainTextResponse)
-    async def all_metrics() -> PlainTextResponse:
-        """The state of everything as Prometheus reads it."""
-        told = metrics.text(
-            await controller.status(),
-            controller.logbook.top(),
-            controller.events.listed(10_000, open_only=True),
-        )
-        return PlainTextResponse(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/api/v1/explain/{service}/{host}")
     async def explain(service: str, host: str) -> Json:
@@ -107,6 +98,18 @@ def _reports(app: FastAPI, controller: Controller) -> None:
         """How two documents differ, as ``diff -u`` prints it."""
         texts = [_known(controller, number).document for number in (old, new)]
         return {"old": old, "new": new, "diff": list(lines(*texts))}
+
+
+def _monitoring(app: FastAPI, controller: Controller) -> None:
+    @app.get("/api/v1/metrics", response_class=PlainTextResponse)
+    async def all_metrics() -> PlainTextResponse:
+        """The state of everything as Prometheus reads it."""
+        told = metrics.text(
+            await controller.status(),
+            controller.logbook.top(),
+            controller.events.listed(10_000, open_only=True),
+        )
+        return PlainTextResponse(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _documents(app: FastAPI, controller: Controller) -> None:

@@ -27,7 +27,12 @@ _REFRESH_S = 2.0
 
 def add(app: typer.Typer, asking: Asking) -> None:
     """Add the commands. ``asking`` gives a client for the engine and turns failures into sentences."""
+    _logs(app, asking)
+    _events(app, asking)
+    _load(app, asking)
 
+
+def _logs(app: typer.Typer, asking: Asking) -> None:
     @app.command()
     def logs(
         ctx: typer.Context,
@@ -46,6 +51,8 @@ def add(app: typer.Typer, asking: Asking) -> None:
                 if not answer["lines"] and not as_json:
                     show.note("nothing yet; layer-4 services in the kernel write no lines, see 'willis top'")
 
+
+def _events(app: typer.Typer, asking: Asking) -> None:
     @app.command()
     def events(
         ctx: typer.Context,
@@ -64,6 +71,8 @@ def add(app: typer.Typer, asking: Asking) -> None:
             if not found and not as_json:
                 show.note("nothing is out of the ordinary" if still_open else "no event yet")
 
+
+def _load(app: typer.Typer, asking: Asking) -> None:
     @app.command()
     def metrics(ctx: typer.Context) -> None:
         """Print the state of everything as Prometheus reads it, for a textfile collector or a look."""

@@ -54,6 +54,7 @@ Force = Annotated[bool, typer.Option("--force", help="Do it although it is refus
 Lasts = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="Back online by itself after so long, as in 2h")
 ]
+ServerOf = Annotated[str, typer.Argument(metavar="SERVICE/HOST", help="A real server of a service")]
 Where = Annotated[str, typer.Argument(help="HOST (in all its services), or SERVICE/HOST")]
 
 
@@ -234,29 +235,25 @@ def online(ctx: typer.Context, where: Where, as_json: AsJson = False) -> None:
 @app.command()
 def explain(
     ctx: typer.Context,
-    where: Annotated[str, typer.Argument(help="SERVICE/HOST")],
+    where: ServerOf,
     as_json: AsJson = False,
 ) -> None:
     """Say why a server is up or down, with the transcript of its checks."""
-    service, slash, host = where.partition("/")
-    if not slash:
-        raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
+    _named(where)
     with _asking(ctx) as engine:
-        _print(engine.get(f"/explain/{service}/{host}"), as_json, show.show_explanation)
+        _print(engine.get(f"/explain/{where}"), as_json, show.show_explanation)
 
 
 @app.command()
 def check(
     ctx: typer.Context,
-    where: Annotated[str, typer.Argument(help="SERVICE/HOST")],
+    where: ServerOf,
     as_json: AsJson = False,
 ) -> None:
     """Ask a real server now what its check asks, and show all that was said. Exit code 1 if it fails."""
-    service, slash, host = where.partition("/")
-    if not slash:
-        raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
+    _named(where)
     with _asking(ctx) as engine:
-        answer = engine.post(f"/check/{service}/{host}", {})
+        answer = engine.post(f"/check/{where}", {})
         _print(answer, as_json, show.show_check)
     raise typer.Exit(0 if answer["ok"] else 1)
 
@@ -317,6 +314,12 @@ def history(
             _print(
                 answer, as_json, lambda a: show.out.print(a["document"], markup=False, end="", soft_wrap=True)
             )
+
+
+def _named(where: str) -> None:
+    """Raises BadParameter unless ``where`` is a service and a host."""
+    if where.count("/") != 1:
+        raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
 
 
 def passphrase(file: Path | None, *, confirm: bool) -> str:
