@@ -233,7 +233,6 @@ SHAPES: dict[str, tuple[bytes, list[bytes]]] = {
     "here by a dot": (asked(b"/./admin"), REFUSED),
     "dots in a name": (asked(b"/a..b/...c/.d"), [asked(b"/a..b/...c/.d").replace(b"Host", b"host")]),
     "tabs and spaces": (b"GET\t/  HTTP/1.1\r\n" + H + b"\r\n", [PLAIN]),
-    "two requests": (GET + b"\r\n" + GET + b"\r\n", [PLAIN, PLAIN]),
     # What is only for the next hop?
     "Connection drops the length": (
         POST + b"Connection: close, content-length\r\n" + LENGTH + b"\r\nbody",
