@@ -235,7 +235,8 @@ static __always_inline __u32 first_state(const struct packet *p)
 /* Remembers a new flow.  Returns its member: another's if another CPU was quicker. */
 static __noinline __u32 remember(struct packet *p, const struct service *service, __u32 slot, __u64 now)
 {
-	struct flow fresh = { .last = now, .member = slot, .state = first_state(p) }, *flow;
+	struct flow fresh = { .last = now, .member = slot, .state = first_state(p), .born = now };
+	struct flow *flow;
 
 	if (is_live(fresh.state))
 		take_load(p, slot);

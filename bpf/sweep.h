@@ -39,6 +39,7 @@ static long open_census(__u32 slot, struct tally *tally)
 	count->live = 0;
 	count->half_live = 0;
 	count->flows = 0;
+	count->oldest = 0;
 	return 0;
 }
 
@@ -92,6 +93,12 @@ static __always_inline bool doubt(struct flow *flow, __u32 state, struct census 
 	return true;
 }
 
+static __always_inline void note_birth(struct census *count, __u64 born)
+{
+	if (born && (!count->oldest || born < count->oldest))
+		count->oldest = born;
+}
+
 static long visit_flow(struct bpf_map *map, const struct flow_key *key, struct flow *flow,
 		       struct tally *tally)
 {
@@ -107,7 +114,10 @@ static long visit_flow(struct bpf_map *map, const struct flow_key *key, struct f
 		count->flows++;
 		if (is_live(state) && !doubt(flow, state, count, silent, tally->now)) {
 			count->live++;
-			count->half_live += state == SYN;
+			if (state == SYN)
+				count->half_live++;
+			else
+				note_birth(count, flow->born);
 		}
 		return 0;
 	}

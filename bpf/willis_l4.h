@@ -96,6 +96,7 @@ struct flow {
 	__u64 last;             /* ns; of a MIDWAY flow its beginning */
 	__u32 state;
 	__u32 member;
+	__u64 born;             /* ns; of a connection met midway when it was met; 0: not known */
 };
 
 /* clients: source-IP persistence.  One word, so that it changes at one instant:
@@ -171,6 +172,7 @@ struct census {
 	__s64 half_open;        /* the load's when the count began */
 	__s64 half_live;        /* half-open flows that were found */
 	struct timeouts timeouts;
+	__u64 oldest;           /* when the first of the open flows was born, in ns; 0: none, or not known */
 };
 
 /* The contexts of the programs that user space runs. */

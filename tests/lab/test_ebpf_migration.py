@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from struct import pack
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,12 @@ from willis.model.service import Scheduler
 
 pytestmark = LAB
 
-V1 = {"services": 32, "members": 24, "loads": 16, "census": 32}
-"""Bytes of the values that were shorter in the first layout; its other maps were as now."""
-NEW = {"timeouts", "heartbeat"}
+SHORTER = {
+    "v1": {"services": 32, "members": 24, "loads": 16, "census": 32, "flows": 16},
+    "v2": {"census": 72, "flows": 16},
+}
+"""Bytes of the values that were shorter in earlier layouts; their other maps were as now."""
+ABSENT = {"v1": {"timeouts", "heartbeat"}, "v2": set[str]()}
 
 
 @pytest.fixture
@@ -38,10 +42,10 @@ def make_map(info: MapInfo) -> int:
     )
 
 
-def age(net: Net) -> None:
-    """Turns what is pinned into what the first layout left: shorter values, no map that came later."""
-    new, old = net.pins / layout.LAYOUT, net.pins / "v1"
-    for name, size in V1.items():
+def age(net: Net, name_then: str = "v1") -> None:
+    """Turns what is pinned into what an earlier layout left: shorter values, no map that came later."""
+    new, old = net.pins / layout.LAYOUT, net.pins / name_then
+    for name, size in SHORTER[name_then].items():
         descriptor = bpf.open_pin(new / name)
         info = bpf.map_info(descriptor)
         shorter = make_map(MapInfo(info.type, info.key, size, info.entries, info.flags))
@@ -51,12 +55,21 @@ def age(net: Net) -> None:
         bpf.pin(shorter, new / name)
         os.close(descriptor)
         os.close(shorter)
-    for name in NEW:
+    for name in ABSENT[name_then]:
         (new / name).unlink()
     run("mv", str(new), str(old))
 
 
-def test_connections_clients_and_servers_survive(net: Net) -> None:
+def shown(written: int, path: Path) -> None:
+    """Has the aged map hold what the program, which writes into the one that it was made of, has written."""
+    own, aged = bpf.map_info(written), bpf.open_pin(path)
+    flows = [(key, value[:16]) for key, value in Map(written, own.key, own.value).items()]
+    Map(aged, own.key, 16).update_batch(flows)
+    os.close(aged)
+
+
+@pytest.mark.parametrize("former", SHORTER)
+def test_connections_clients_and_servers_survive(net: Net, former: str) -> None:
     config = site(echo("Keep", persistence=SourcePersistence(300), scheduler=Scheduler.WRR))
     net.apply(config)
     talks = [net.connect(source) for source in SOURCES[:9]]
@@ -64,10 +77,10 @@ def test_connections_clients_and_servers_survive(net: Net) -> None:
     clients = net.node.call(net.engine.clients, "Keep")
     counted = net.node.call(net.engine.services)
     net.engine.close()
-    age(net)
+    age(net, former)
     assert all(talk.say() == talk.server for talk in talks)
     net.start()
-    assert not (net.pins / "v1").exists()
+    assert not (net.pins / former).exists()
     assert all(talk.say() == talk.server for talk in talks)
     found = net.node.call(net.engine.observe)
     assert {k: v for k, v in found.items() if k != "service/Keep"} == {
@@ -86,6 +99,31 @@ def test_connections_clients_and_servers_survive(net: Net) -> None:
     assert Counter(net.connect(source).server for source in SOURCES[20:29]) == dict.fromkeys(NAMES, 3)
     assert all(talk.say() == talk.server for talk in talks)
     assert len(list((net.pins / layout.LAYOUT / "hooks").rglob("eth0"))) == 1
+
+
+def test_connections_that_begin_while_others_are_copied_survive_too(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net.apply(site(echo("Late", scheduler=Scheduler.WRR)))
+    talks = [net.connect(source) for source in SOURCES[:4]]
+    net.engine.close()
+    written = bpf.open_pin(net.pins / layout.LAYOUT / "flows")
+    age(net, "v2")
+    copied = migrate.take_over
+
+    def slowly(older: Path, *arguments: Any) -> None:
+        copied(older, *arguments)
+        talks.extend(net.connect(source) for source in SOURCES[4:8])
+        shown(written, older / "flows")
+
+    monkeypatch.setattr("willis.engines.ebpf.migrate.take_over", slowly)
+    net.start()
+    os.close(written)
+    assert len(talks) == 8
+    assert all(talk.say() == talk.server for talk in talks)
+    net.refresh()
+    assert sum(net.active("Late").values()) == 8
+    assert net.node.call(net.engine.longest) == {}, "of these nobody knows when they began"
 
 
 @pytest.mark.parametrize("step", ["load", "take_over", "remove"])

@@ -80,11 +80,30 @@ def test_a_flow_that_was_just_touched_is_not_taken_for_an_old_one(net: Net) -> N
         for key, value in flows.items()
         if layout.FLOW_KEY.unpack(key)[2] == talk.wire.getsockname()[1].to_bytes(2)
     ]
-    [(key, (last, state, slot))] = mine
-    flows.update(key, layout.FLOW.pack(last + 10**12, state, slot))  # as if touched after the sweep began
+    [(key, (last, *rest))] = mine
+    flows.update(key, layout.FLOW.pack(last + 10**12, *rest))  # as if touched after the sweep began
     net.sweep(10**10, 10**10, 10**10, 10**10)
     assert flows.lookup(key) is not None
     assert talk.say()
+
+
+def test_the_oldest_flow_of_each_server_is_known(net: Net) -> None:
+    net.apply(site(echo("Old")))
+
+    def lasting() -> dict[str, float]:
+        return {host: s for (name, host), s in net.node.call(net.engine.longest).items() if name == "Old"}
+
+    assert lasting() == {}
+    old = net.connect(SOURCES[0])
+    time.sleep(1.2)
+    young = net.connect(SOURCES[1])
+    net.sweep(10**10, 10**10, 10**10, 10**10)
+    assert lasting().keys() == {old.server, young.server}
+    assert lasting()[old.server] > 1.2 > lasting()[young.server] >= 0 or old.server == young.server
+    old.close()
+    net.until(lambda: old.server not in lasting() or old.server == young.server, "it has ended", 30)
+    young.close()
+    net.until(lambda: lasting() == {}, "both have ended", 30)
 
 
 def test_a_count_that_drifted_is_put_right(net: Net) -> None:

@@ -82,6 +82,7 @@ class EbpfEngine:
                 migrate.take_over(older, self._directory, self._loaded.maps)
             self._hooks.adopt(netlink.links())
             if older is not None:
+                migrate.catch_up(older, self._loaded.maps)
                 migrate.remove(older)
             self._heartbeat = Heartbeat(self._loaded.maps["heartbeat"])
 
@@ -151,6 +152,17 @@ class EbpfEngine:
                     before.total + connections,
                     before.bytes_in + size,
                 )
+            return found
+
+    def longest(self) -> dict[tuple[str, str], float]:
+        """How long the oldest flow of each server has lasted, as far as this node has seen it."""
+        with self._lock, _explained("be read"):
+            names = {label.number: name for name, label in self._book.services().items()}
+            slots = self._book.slots()
+            found: dict[tuple[str, str], float] = {}
+            for number, seconds in self._upkeep.longest(slots).items():
+                place = (names.get(slots[number].service, ""), slots[number].host)
+                found[place] = max(found.get(place, 0.0), seconds)
             return found
 
     def services(self) -> dict[str, ServiceTraffic]:

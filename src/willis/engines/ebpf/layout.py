@@ -15,7 +15,7 @@ from struct import Struct
 
 from willis.model.service import Address, Timeouts
 
-LAYOUT = "v2"
+LAYOUT = "v3"
 
 SERVICES = 1024
 PORTS = 16384
@@ -38,8 +38,8 @@ LOAD = Struct("<qQq")
 """Active flows, changes, half-open flows."""
 FLOW_KEY = Struct("<16s16s2s2sB3x")
 """Source, VIP, source port, port, protocol number."""
-FLOW = Struct("<QII")
-"""Last packet in ns, state, slot."""
+FLOW = Struct("<QIIQ")
+"""Last packet in ns, state, slot, birth in ns."""
 CLIENT_KEY = Struct("<I16s")
 """Service id, masked source."""
 CLIENT = Struct("<Q")
@@ -48,8 +48,8 @@ COUNTS = Struct("<5Q")
 """Packets, bytes, connections, closed, refused."""
 LINK = Struct("<6s2x")
 """The interface's own MAC."""
-CENSUS = Struct("<qQqQqq3Q")
-"""Active and changes at the start, live and all flows found, half-open likewise, time-outs."""
+CENSUS = Struct("<qQqQqq3QQ")
+"""Active and changes at the start, live and all flows found, half-open likewise, time-outs, oldest birth."""
 HEARTBEAT = Struct("<Q")
 """When the daemon was last there, in ns."""
 SERVICE_LABEL = Struct("<64sI")

@@ -1,9 +1,10 @@
 """Taking over from another layout: connections, clients and servers survive an upgrade.
 
-A map that is the same in both layouts stays the same map, pinned in the new place too, so
-flows and ties are not even copied while traffic changes them. A map whose value has
-grown is copied, and what is new in it is nought, which means "as before". So layouts
-may only ever grow: new maps, and new fields at the end of a value.
+A map that is the same in both layouts stays the same map, pinned in the new place too, and
+is not even copied while traffic changes it. A map whose value has grown is copied, and
+what is new in it is nought, which means "as before". So layouts may only ever grow: new
+maps, and new fields at the end of a value. Connections that begin between the copy and
+the new program's first packet are copied after it.
 
 Until its links are moved the old program carries on, and cut anywhere this begins again.
 """
@@ -23,6 +24,7 @@ from willis.model.node import Attach
 
 _LAYOUT_NAME = re.compile(r"v[0-9]+\Z")
 _HOOKS = "hooks"
+_FLOWS = "flows"
 
 
 def find(pin_dir: Path) -> Path | None:
@@ -69,6 +71,18 @@ def take_over(older: Path, directory: Path, maps: Mapping[str, Map]) -> None:
             path.rename(directory / _HOOKS / hook / path.name)
 
 
+def catch_up(older: Path, maps: Mapping[str, Map]) -> None:
+    """Once no packet meets the old program any more: copy the flows that began after they were copied."""
+    with _opened(older / _FLOWS) as former:
+        if former is None:
+            return
+        held, flows = bpf.map_info(former), maps[_FLOWS]
+        if held == bpf.map_info(flows.fd):
+            return
+        known = {key for key, _ in flows.items()}
+        _fill(flows, [each for each in Map(former, held.key, held.value).items() if each[0] not in known])
+
+
 def remove(older: Path) -> None:
     """Ends the other layout, once the new program is in its place."""
     for hook in Attach:
@@ -82,8 +96,11 @@ def remove(older: Path) -> None:
 
 
 def _copy(former: Map, latter: Map) -> None:
-    grown = [(key, value.ljust(latter.value_bytes, b"\0")) for key, value in former.items() if any(value)]
-    latter.update_batch(grown)
+    _fill(latter, [(key, value) for key, value in former.items() if any(value)])
+
+
+def _fill(latter: Map, elements: list[tuple[bytes, bytes]]) -> None:
+    latter.update_batch([(key, value.ljust(latter.value_bytes, b"\0")) for key, value in elements])
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -104,6 +104,13 @@ class Upkeep:
             if label.leaving and label.number not in used:
                 self._book.drop_service(label)
 
+    def longest(self, slots: Mapping[int, Slot]) -> dict[int, float]:
+        """Seconds that the oldest open flow of each slot had lasted when the last sweep found it."""
+        now = time.monotonic_ns()
+        counted = self._loaded.maps["census"].leading(max(slots, default=-1) + 1)
+        births = {number: layout.CENSUS.unpack(counted[number])[-1] for number in slots}
+        return {number: max(0, now - born) / layout.SECOND_NS for number, born in births.items() if born}
+
     def _flows_of(self, slot: Slot) -> int:
         """How many flows of any state the last sweep found."""
         census = self._loaded.maps["census"].lookup(INDEX.pack(slot.number)) or bytes(layout.CENSUS.size)
