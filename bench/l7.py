@@ -20,7 +20,7 @@ from statistics import median
 
 from rich.console import Group
 
-from bench.proxies import Proxy, both, read_logs, serve, service, site, up
+from bench.proxies import Proxy, both, serve, service, site, up
 from bench.topology import Unable
 from willis.engines.haproxy.driver import HaproxyEngine
 from willis.model.config import Config
@@ -176,7 +176,6 @@ def _scale() -> tuple[float, float, float]:
     """Seconds to compile, to check, and to reload a running HAProxy to ``_SERVICES`` services."""
     home = Path(tempfile.mkdtemp(prefix="willis-bench-"))
     engine = HaproxyEngine(home, home)
-    reader = read_logs(engine.listen())
     try:
         serve(engine, _sites(1))
         many = _sites(_SERVICES)
@@ -189,8 +188,6 @@ def _scale() -> tuple[float, float, float]:
         return compiled - began, checked - compiled, time.monotonic() - checked
     finally:
         engine.stop()
-        reader.kill()
-        reader.wait()
         shutil.rmtree(home)
 
 

@@ -28,10 +28,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.topology import Unable
+from willis.engines.haproxy import log
 from willis.engines.haproxy.compile import CONFIG
 from willis.engines.haproxy.driver import HaproxyEngine
 from willis.engines.haproxy.process import binary
-from willis.engines.haproxy.runtime import Master
+from willis.engines.haproxy.runtime import Master, Runtime
 from willis.engines.port import EngineError
 from willis.model.check import Check
 from willis.model.config import Config
@@ -122,13 +123,10 @@ def read(wire):
     block = bytearray(1 << 16)
     while wire.recv_into(block):
         pass
-def accept(listener):
-    while True:
-        threading.Thread(target=read, args=(listener.accept()[0],), daemon=True).start()
-first, *others = (socket.socket(fileno=int(word)) for word in sys.argv[1:])
-for listener in others:
-    threading.Thread(target=accept, args=(listener,), daemon=True).start()
-accept(first)
+wires = [socket.socket(fileno=int(word)) for word in sys.argv[1:]]
+threads = [threading.Thread(target=read, args=(wire,)) for wire in wires]
+for thread in threads:
+    thread.start()
 """
 
 
@@ -167,12 +165,12 @@ def both() -> Iterator[tuple[Proxy, Proxy]]:
         processes += [
             start(haproxy, home / "answers.cfg", _answers()),
             _zeros(),
-            read_logs(engine.listen(), listener(home / "access.sock")),
         ]
         text = serve(engine, site())
         worker = Master(home / "haproxy-master.sock").workers().current
         hand = start(haproxy, home / "hand.cfg", _hand(home, text))
         processes.append(hand)
+        processes.append(read_logs(engine.stream(fresh=True), logs_of(home / "hand.sock")))
         where = str(VIP)
         _wait((where, HAND_WEB_PORT))
         yield (
@@ -238,22 +236,19 @@ def _zeros() -> subprocess.Popen[bytes]:
     return process
 
 
-def listener(path: Path) -> socket.socket:
-    """A unix socket there, for ``read_logs``."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen()
-    return listener
+def logs_of(path: Path) -> socket.socket:
+    """The access log of the process behind a runtime socket, as an engine follows it."""
+    return Runtime(path).stream(log.follow(fresh=True))
 
 
-def read_logs(*listeners: socket.socket) -> subprocess.Popen[bytes]:
+def read_logs(*wires: socket.socket) -> subprocess.Popen[bytes]:
     """Reads the logs and forgets them."""
-    for listener in listeners:
-        listener.setblocking(True)
-    numbers = [listener.fileno() for listener in listeners]
+    for wire in wires:
+        wire.setblocking(True)
+    numbers = [wire.fileno() for wire in wires]
     process = subprocess.Popen([sys.executable, "-c", _READER, *map(str, numbers)], pass_fds=numbers)
-    for listener in listeners:
-        listener.close()
+    for wire in wires:
+        wire.close()
     return process
 
 

@@ -27,7 +27,7 @@ from statistics import median
 
 from rich.console import Group
 
-from bench.proxies import cpu_s, listener, read_logs, serve, start, up
+from bench.proxies import cpu_s, logs_of, read_logs, serve, start, up
 from bench.topology import VIP, Bed, Unable, bed, inside, ip, need, server_address, sysctl
 from willis.engines.haproxy.driver import HaproxyEngine
 from willis.engines.haproxy.process import binary
@@ -51,14 +51,12 @@ _BY_HAND = 10_000
 
 _HAND = """\
 global
+    stats socket {home}/hand.sock mode 600 level admin
     maxconn 4000
 ring access
     format raw
     maxlen 2048
     size 4194304
-    timeout connect 2s
-    timeout server 10s
-    server reader unix@access.sock log-proto legacy
 defaults
     mode tcp
     log ring@access len 2048 format raw local0
@@ -178,10 +176,11 @@ def _proxies() -> Iterator[tuple[Bed, list[_Way]]]:
                 argv = [_tool("storescp"), "--ignore", "--disable-host-lookup", str(port)]
                 stack.enter_context(_running(subprocess.Popen(argv, env=os.environ | extra)))
         with inside(made.balancer):
-            stack.enter_context(_running(read_logs(engine.listen(), listener(home / "access.sock"))))
             try:
-                hand = stack.enter_context(_running(start(binary(), home / "hand.cfg", _hand())))
+                hand = stack.enter_context(_running(start(binary(), home / "hand.cfg", _hand(home))))
                 serve(engine, _site())
+                logs = engine.stream(fresh=True), logs_of(home / "hand.sock")
+                stack.enter_context(_running(read_logs(*logs)))
             except EngineError as error:
                 raise Unable(str(error)) from error
         worker = Master(home / "haproxy-master.sock").workers().current
@@ -230,12 +229,12 @@ def _quick(on: bool) -> None:
     engine.apply(diff(engine.name, engine.observe(), want if on else {}))
 
 
-def _hand() -> str:
+def _hand(home: Path) -> str:
     listens = (
         f"listen to{port}\n    bind {VIP}:{port + _BY_HAND}\n    server s1 {server_address(0)}:{port}"
         for port in (_USUAL, _FAST)
     )
-    return _HAND.format(listens="\n".join(listens))
+    return _HAND.format(home=home, listens="\n".join(listens))
 
 
 def _tool(name: str) -> str:

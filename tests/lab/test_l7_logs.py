@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.lab.proxy import PORT, Proxy, WebServer, address, eventually, local_s
 from tests.lab.test_l7_dicom import Archive, associate, dicom
 from tests.pki import Root
 from willis.certificates.store import CertificateStore
+from willis.engines.port import EngineError
 from willis.model.access import Access, AccessKind
 from willis.model.proxy import ProxyTimeouts, Tls
 
@@ -27,33 +28,36 @@ VIP, SECURE = str(address(101)), str(address(102))
 
 
 class Reader:
-    """Listens as an engine does, in a thread."""
+    """Follows each process that serves, as an engine does, in threads."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._engine = proxy.engine
         self.lines: list[bytes] = []
-        self._listener = proxy.engine.listen()
-        self._listener.setblocking(True)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._known: set[int] = set()
+        self._done = threading.Event()
+        self._finder = threading.Thread(target=self._find, daemon=True)
+        self._finder.start()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                wire, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._read, args=(wire,), daemon=True).start()
+    def _find(self) -> None:
+        while not self._done.wait(0.05):
+            with suppress(EngineError):
+                serving = self._engine.serving()
+                if serving is not None and serving not in self._known:
+                    self._known.add(serving)
+                    stream = self._engine.stream(fresh=False)
+                    threading.Thread(target=self._read, args=(stream,), daemon=True).start()
 
     def _read(self, wire: socket.socket) -> None:
+        wire.setblocking(True)
         with wire, wire.makefile("rb") as file:
-            self.lines += file
+            self.lines += (line for line in file if line.startswith(b"["))
 
     def accesses(self) -> list[Access]:
         return [found for line in list(self.lines) if (found := self._engine.read(line)) is not None]
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._done.set()
+        self._finder.join()
 
 
 @contextmanager

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from willis.control.broadcast import Broadcast
+from willis.control.loop import Keeper
 from willis.control.window import Summary, Window
-from willis.engines.port import Logs
+from willis.engines.port import EngineError, Logs
 from willis.model.access import Access
 
 log = logging.getLogger("willis.access")
 
+_LOOK_S = 1.0
+"""How soon a process that began to serve is found."""
+_SAY_S = 10.0
 _KEPT = 2_000
 """Lines of each service."""
 
@@ -32,22 +35,25 @@ class _Service:
 
 
 class Collector:
-    """Listens to one engine's data plane. Made and used in the event loop's thread."""
+    """Follows one engine's data plane. Made and used in the event loop's thread."""
 
-    def __init__(self, source: Logs, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, keeper: Keeper, source: Logs) -> None:
+        self._keeper = keeper
         self._source = source
-        self._clock = clock
         self._services: dict[str, _Service] = {}
+        self._streams: dict[int, asyncio.Task[None]] = {}
+        """By process; those that ended stay, so that none is read twice from its beginning."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to listen. Raises EngineError."""
-        self._task = asyncio.get_running_loop().create_task(self._serve(self._source.listen()))
+        """Begin to follow."""
+        self._task = asyncio.get_running_loop().create_task(self._follow())
 
     def close(self) -> None:
-        """Listen no more; the data plane keeps its newest lines for the next one."""
-        if self._task is not None:
-            self._task.cancel()
+        """Follow no more; the data plane keeps its newest lines for the next one."""
+        for task in (self._task, *self._streams.values()):
+            if task is not None:
+                task.cancel()
 
     def know(self, names: Collection[str]) -> None:
         """Take lines of these services and forget the others."""
@@ -60,25 +66,45 @@ class Collector:
 
     def summary(self, service: str) -> Summary:
         """A service's last minute."""
-        return self._services[service].window.summary(self._clock())
+        return self._services[service].window.summary(time.time())
 
     def news(self, service: str) -> Broadcast[Access]:
         """The lines of a service from now on."""
         return self._services[service].news
 
-    async def _serve(self, listener: socket.socket) -> None:
-        async with await asyncio.start_unix_server(self._receive, sock=listener) as server:
-            await server.serve_forever()
+    async def _follow(self) -> None:
+        """Every process that ever served gets a reader of its own: after a reload the old one goes on."""
+        while True:
+            try:
+                serving = await self._keeper.call(self._source.serving)
+                known = self._streams.get(serving) if serving is not None else None
+                if serving is not None and (known is None or known.done()):
+                    await self._open(fresh=known is not None)
+            except EngineError as error:
+                log.debug("the access log waits: %s", error)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _open(self, *, fresh: bool) -> None:
+        """Raises EngineError."""
+        sock = await self._keeper.call(lambda: self._source.stream(fresh=fresh))
+        reader, writer = await asyncio.open_unix_connection(sock=sock)
+        process = await _process(reader)
+        known = self._streams.get(process)
+        if known is not None and not known.done():
+            writer.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._streams[process] = loop.create_task(self._receive(reader, writer))
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One worker's lines. One that is far too long ends the connection; the worker comes again."""
+        """One process's lines, to its end."""
         try:
             while line := await reader.readline():
                 access = self._source.read(line)
                 if access is not None:
                     self._take(access)
         except (OSError, ValueError) as error:
-            log.warning("a worker's access log was cut: %s", error)
+            log.warning("an access log was cut: %s", error)
         finally:
             writer.close()
 
@@ -87,5 +113,15 @@ class Collector:
         if service is None:
             return
         service.lines.append(access)
-        service.window.add(access, self._clock())
+        service.window.add(access)
         service.news.tell(access)
+
+
+async def _process(reader: asyncio.StreamReader) -> int:
+    """Whose lines these are. Raises EngineError if it does not say so."""
+    async with asyncio.timeout(_SAY_S):
+        while line := await reader.readline():
+            name, _, number = line.partition(b":")
+            if name == b"Pid":
+                return int(number)
+    raise EngineError("the data plane ended a log before it began")

@@ -24,12 +24,13 @@ class Logbook:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._rates = Rates()
-        sources = [k.engine for k in loop.keepers if isinstance(k.engine, Logs)]
-        self._collector = Collector(sources[0]) if sources else None
+        self._collector = next(
+            (Collector(k, k.engine) for k in loop.keepers if isinstance(k.engine, Logs)), None
+        )
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to listen and to measure. Raises EngineError."""
+        """Begin to follow and to measure."""
         if self._collector is not None:
             self._collector.start()
         self._task = asyncio.get_running_loop().create_task(self._measure())

@@ -45,15 +45,20 @@ class Window:
     def __init__(self) -> None:
         self._slots: deque[_Slot] = deque(maxlen=_SLOTS)
 
-    def add(self, access: Access, now: float) -> None:
-        """Count one more. ``now``: seconds since the epoch, never earlier than the last one given."""
-        number = int(now) // _SLOT_S
-        if not self._slots or self._slots[-1].number < number:
-            self._slots.append(_Slot(number))
-        slot = self._slots[-1]
+    def add(self, access: Access) -> None:
+        """Count one more, when it ended. What is older than all that is remembered is not counted."""
+        slot = self._slot(int(access.at) // _SLOT_S)
+        if slot is None:
+            return
         slot.count += 1
         slot.failed += not access.ok
         slot.durations[_bucket(access.duration_ms)] += 1
+
+    def _slot(self, number: int) -> _Slot | None:
+        """Lines of several processes come mixed, and late ones too."""
+        if not self._slots or self._slots[-1].number < number:
+            self._slots.append(_Slot(number))
+        return next((slot for slot in reversed(self._slots) if slot.number <= number), None)
 
     def summary(self, now: float) -> Summary:
         """The last 55 to 60 seconds."""

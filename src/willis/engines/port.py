@@ -93,8 +93,16 @@ class Refusals(Protocol):
 class Logs(Protocol):
     """What an engine offers besides if it writes an access log."""
 
-    def listen(self) -> socket.socket:
-        """A listening socket, made anew, that the data plane sends its lines to. Raises EngineError."""
+    def serving(self) -> int | None:
+        """The process that takes new connections now; None: none does. Raises EngineError."""
+        ...
+
+    def stream(self, *, fresh: bool) -> socket.socket:
+        """A connection from which the lines of that process come, for as long as it lives.
+
+        Its first line is ``Pid: N``. Unless ``fresh``, the lines that it still has come first.
+        Raises EngineError.
+        """
         ...
 
     def read(self, line: bytes) -> Access | None:

@@ -24,7 +24,6 @@ from willis.engines.haproxy import (
     dicom,
     endings,
     hl7,
-    listener,
     log,
     maps,
     script,
@@ -194,9 +193,13 @@ class HaproxyEngine:
             self._runtime.run([f"clear table {held.name} key {c.network.network_address}" for c in found])
         return len(found)
 
-    def listen(self) -> socket.socket:
-        """Where workers send the access log; one left by a killed engine is replaced. Raises EngineError."""
-        return listener.listen(jail(Path(self._files.jail)), self._files.user)
+    def serving(self) -> int | None:
+        """The current worker."""
+        return self._master.workers().current if self._process.pid() is not None else None
+
+    def stream(self, *, fresh: bool) -> socket.socket:
+        """The access log of the current worker, until that ends. Raises EngineError."""
+        return self._runtime.stream(log.follow(fresh))
 
     def read(self, line: bytes) -> Access | None:
         """What a line of the access log says."""

@@ -107,13 +107,10 @@ class Idiom(Enum):
 """
 
     LOG_RING = """
-    # Lines wait here for the engine; without one the oldest go, and no client waits.
+    # Lines wait here until the engine fetches them; the oldest go, and no client waits.
     format raw
     maxlen 2048
     size 4194304
-    timeout connect 2s
-    timeout server 10s
-    server engine unix@access.sock log-proto legacy
 """
 
     LOG = """

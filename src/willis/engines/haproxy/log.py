@@ -1,7 +1,9 @@
 """The access log: the lines that make HAProxy write it, and how they are read. Pure.
 
-HAProxy keeps the lines in a ring in memory and sends them to whoever listens on a unix
-socket; if nobody does, the oldest are overwritten and no client waits. A line is a JSON
+HAProxy keeps the lines in a ring in memory, and the engine follows it over the runtime
+socket; if nobody does, the oldest are overwritten and no client waits. (A ring with a
+server of its own connects again and again without a pause while nobody listens: a whole
+core on 2.6, for as long as the engine is away.) A line is a JSON
 array; what clients chose is escaped by HAProxy. The query never enters it, and parts of
 the path that may name somebody are blotted out here, before anyone sees them.
 """
@@ -49,6 +51,16 @@ _WHEN = {
     "T": "while it was held back",
 }
 """The second letter."""
+
+
+def follow(fresh: bool) -> str:
+    """The command whose answer is a worker's log. It begins with ``Pid: N`` among other lines."""
+    new_only = " -n" if fresh else ""
+    return f"set timeout cli {_DAYS};show info;show events access -w{new_only}"
+
+
+_DAYS = "24d"
+"""HAProxy's longest; it ends a stream that is silent for so long, and the next one begins."""
 
 
 def head(writer: Writer) -> None:

@@ -33,6 +33,19 @@ class Runtime:
         """One command's answer. Raises EngineError if nobody answers."""
         return _exchange(self._path, command)
 
+    def stream(self, command: str) -> socket.socket:
+        """The answer to a command that never ends. Raises EngineError if nobody answers."""
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(_ANSWER_S)
+            sock.connect(str(self._path))
+            sock.sendall(command.encode("ascii") + b"\n")
+        except OSError as error:
+            sock.close()
+            raise EngineError(f"HAProxy does not answer on {self._path} ({error.strerror})") from error
+        sock.setblocking(False)
+        return sock
+
     def run(self, commands: Sequence[str]) -> None:
         """Commands whose success is silence, in order. Raises EngineError with HAProxy's words."""
         for start in range(0, len(commands), _AT_ONCE):
