@@ -42,7 +42,9 @@ _ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 """The example of RFC 6455, 1.3; the proxy looks at both."""
 _UPLOAD = 50 << 20
 _RELOADS, _FLIPS = 50, 500
-_DICOM_PORT, _SCP_PORT = 11112, 11113
+_DICOM_PORT = 11112
+_SCP_PORT = 20_000 + os.getpid() % 10_000
+"""Of this run alone: storescp listens on all addresses."""
 VIP, SECURE = str(address(101)), str(address(102))
 
 
