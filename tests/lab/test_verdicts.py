@@ -245,12 +245,12 @@ FAULTS = (
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    home = tmp_path_factory.mktemp("verdicts")
+    home = tmp_path_factory.mktemp("v")
     document = (DRILLS / "verdicts.yaml").read_text()
     # The twin's own servers speak no DICOM here, so it is up with plain checks first.
     plain = home / "plain.yaml"
     plain.write_text(re.sub(r"^    check: .*\n", "", document, flags=re.MULTILINE))
-    with Drill.of(str(plain), home / "lab") as drill, ExitStack() as stack:
+    with Drill.of(str(plain), home / "l") as drill, ExitStack() as stack:
         for host in ADDRESS:
             drill.lab("kill", host)
         found = Site(drill, home)
