@@ -198,6 +198,18 @@ def test_nobody_left_is_told_to_come_again(proxy: Proxy, archives: list[Archive]
     assert "Rejected Transient" in echo(called="RIS")
 
 
+def test_who_connected_before_a_reload_is_served_after_it(proxy: Proxy, archives: list[Archive]) -> None:
+    """The old worker, which took the connection, counts no servers any more."""
+    proxy.apply(dicom())
+    with socket.create_connection((VIP, PORT), timeout=30) as wire:
+        worker = proxy.worker()
+        proxy.apply(dicom(waits=ProxyTimeouts(connect_s=7)))
+        assert proxy.worker() != worker
+        wire.sendall(_request())
+        assert wire.recv(1) in (b"\x02", b"\x03")
+        assert any(archive.seen for archive in archives), "a server was asked"
+
+
 def test_a_full_server_lets_associations_wait(proxy: Proxy, archives: list[Archive]) -> None:
     proxy.apply(dicom(pool=(1,), limits=Limits(per_server=2)))
     held = [associate(), associate()]

@@ -214,8 +214,11 @@ def bound(known: Token) -> Token:
 
 
 def nobody(pool: str, routes: Token | None, routed_to: str | None) -> Token:
-    """If the pool that would serve has nobody. ``routed_to``: None for the default pool."""
-    empty = f"{HEAD.text} {{ nbsrv({name(pool).text}) lt 1 }}"
+    """If the pool that would serve has nobody. ``routed_to``: None for the default pool.
+
+    After a reload the old worker counts no servers any more, though it still serves with them.
+    """
+    empty = f"{HEAD.text} {{ nbsrv({name(pool).text}) lt 1 }} !{{ stopping }}"
     if routes is None:
         return Token(empty)
     leads = f"{{ var(sess.called),map({routes.text}) -m"
