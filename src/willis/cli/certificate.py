@@ -24,7 +24,14 @@ Asking = Callable[[typer.Context], AbstractContextManager[Client]]
 def commands(asking: Asking) -> typer.Typer:
     """The group of commands. ``asking`` gives a client for the engine and turns failures into sentences."""
     app = typer.Typer(no_args_is_help=True, help="What the node proves itself with, and whom it trusts.")
+    _adding(app, asking)
+    _listing(app, asking)
+    _leaving(app, asking)
+    app.add_typer(_authority(asking), name="authority")
+    return app
 
+
+def _adding(app: typer.Typer, asking: Asking) -> None:
     @app.command()
     def add(
         ctx: typer.Context,
@@ -48,6 +55,23 @@ def commands(asking: Asking) -> typer.Typer:
         for warning in answer["warnings"]:
             show.note(f"warning: {warning}")
 
+    @app.command()
+    def request(
+        ctx: typer.Context,
+        name: Name,
+        domain: Annotated[list[str], typer.Option(help="A host name or address; may be given several times")],
+        as_json: AsJson = False,
+    ) -> None:
+        """Print a signing request; its key waits here for the certificate."""
+        with asking(ctx) as engine:
+            answer = engine.post(f"/certificates/{name}/request", {"domains": domain})
+        if as_json:
+            show.as_json(answer)
+        else:
+            show.out.print(answer["request"], markup=False, end="", soft_wrap=True)
+
+
+def _listing(app: typer.Typer, asking: Asking) -> None:
     @app.command("list")
     def list_all(ctx: typer.Context, as_json: AsJson = False) -> None:
         """List the certificates with their names, ends and services."""
@@ -78,6 +102,8 @@ def commands(asking: Asking) -> typer.Typer:
             text = ", ".join(value) if isinstance(value, list) else str(value)
             show.out.print(text if key == "chain" else f"{key}: {text}", markup=False, soft_wrap=True)
 
+
+def _leaving(app: typer.Typer, asking: Asking) -> None:
     @app.command()
     def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         """Forget a certificate and its key; refused while a service uses it."""
@@ -87,24 +113,6 @@ def commands(asking: Asking) -> typer.Typer:
             show.as_json(answer)
         else:
             show.out.print(f"certificate {name} is removed")
-
-    @app.command()
-    def request(
-        ctx: typer.Context,
-        name: Name,
-        domain: Annotated[list[str], typer.Option(help="A host name or address; may be given several times")],
-        as_json: AsJson = False,
-    ) -> None:
-        """Print a signing request; its key waits here for the certificate."""
-        with asking(ctx) as engine:
-            answer = engine.post(f"/certificates/{name}/request", {"domains": domain})
-        if as_json:
-            show.as_json(answer)
-        else:
-            show.out.print(answer["request"], markup=False, end="", soft_wrap=True)
-
-    app.add_typer(_authority(asking), name="authority")
-    return app
 
 
 def _authority(asking: Asking) -> typer.Typer:
