@@ -14,12 +14,12 @@ GOOD = (Verdict.UP, Verdict.BUSY)
 
 _TIMES = 5
 """So many times slower than usual is slow."""
-_NOTHING_MS, _MUCH_MS = 100.0, 500.0
+_NOTHING_MS, _MUCH_MS = 300.0, 600.0
 """Less than the first is no matter, whatever is usual; more than the second is much. A lost packet
 costs 200 ms (RFC 6298 as Linux has it), two lost ones 600 ms: loss alone is no slowness.
 """
-_SLOW, _VERY_SLOW, _ENOUGH = 1, 3, 8
-"""What a slow look counts, and how much makes a server busy: eight slow ones in a row, or three very slow."""
+_SLOW, _VERY_SLOW, _ENOUGH = 1, 2, 8
+"""What a slow look counts, and how much makes a server busy: eight slow ones in a row, or four very slow."""
 _ACQUAINTED = 20
 """So many good looks make what is usual."""
 _PACE, _SLOW_PACE = 0.1, 0.002

@@ -89,8 +89,8 @@ def test_a_server_that_becomes_far_slower_is_busy_and_not_down() -> None:
     assert after(*[slow] * 7, track=known).health.verdict is Verdict.UP
     assert after(*[slow] * 7, quick, *[slow] * 7, track=known).health.verdict is Verdict.UP, "lost packets"
     assert after(*[slow] * 8, track=known).health.verdict is Verdict.BUSY
-    assert after(very, very, track=known).health.verdict is Verdict.UP
-    busy = after(very, very, very, track=known)
+    assert after(very, very, very, track=known).health.verdict is Verdict.UP
+    busy = after(very, very, very, very, track=known)
     assert busy.health.verdict is Verdict.BUSY
     assert busy.health.reason == "accepts connections, but more than 5 times slower than usual"
     assert after(quick, track=busy).health.verdict is Verdict.UP
