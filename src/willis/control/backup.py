@@ -93,9 +93,8 @@ def put_back(files: Mapping[str, bytes], state: Path) -> None:
             for name, content in files.items():
                 _write(new / name, content)
             new.replace(state)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
+        finally:
+            shutil.rmtree(new, ignore_errors=True)  # nothing is there any more once it took its place
     except OSError as error:
         raise BackupError(f"{state} cannot be made: {error}; nothing was changed") from error
 

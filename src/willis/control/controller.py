@@ -27,7 +27,7 @@ from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
 from willis.control.shares import Shares
 from willis.control.store import NOT_CONFIRMED, Revision, Store, StoreError, Trial
-from willis.engines.port import Client, Engine, Ties, Traffic
+from willis.engines.port import Client, Engine, Ties
 from willis.health.schedule import Schedule
 from willis.model.check import Check, Target
 from willis.model.config import Config
@@ -159,10 +159,7 @@ class Controller:
         config, status = self.loop.config, self.loop.status
         if only is not None and config.service(only) is None:
             raise Refused(f"there is no service {only!r}; see 'willis status'")
-        traffic: dict[tuple[str, str], Traffic] = {}
-        for keeper in self.loop.keepers:
-            for place, counted in keeper.traffic.items():
-                traffic[place] = traffic.get(place, Traffic()) + counted
+        traffic = self.loop.traffic()
         longest = {} if only is None else await self.oldest.longest()
         running, trial = self.store.running(), self.changes.trial()
         return {

@@ -74,14 +74,12 @@ class Doctor:
     async def _learnt(self) -> Learnt:
         """The ties and connections of services that persist by address."""
         ties: dict[str, list[str]] = {}
-        active: dict[tuple[str, str], int] = {}
         for keeper in self._loop.keepers:
-            for place, counted in keeper.traffic.items():
-                active[place] = active.get(place, 0) + counted.active
             for service in self._loop.config.services:
                 if isinstance(service.persistence, SourcePersistence) and isinstance(keeper.engine, Ties):
                     clients = await keeper.call(keeper.engine.clients, service.name)
                     ties.setdefault(service.name, []).extend(client.host for client in clients)
+        active = {place: counted.active for place, counted in self._loop.traffic().items()}
         return Learnt(ties, active)
 
 

@@ -100,9 +100,8 @@ class Logbook:
 def totals_of(loop: Loop) -> Mapping[str, Traffic]:
     """The counters of all engines by service."""
     totals: dict[str, Traffic] = {}
-    for keeper in loop.keepers:
-        for (service, _), counted in keeper.traffic.items():
-            totals[service] = totals.get(service, Traffic()) + counted
+    for (service, _), counted in loop.traffic().items():
+        totals[service] = totals.get(service, Traffic()) + counted
     return totals
 
 

@@ -126,6 +126,14 @@ class Loop:
         """Begin to converge in the background."""
         self._tasks = [asyncio.create_task(self._keep(keeper)) for keeper in self.keepers]
 
+    def traffic(self) -> dict[tuple[str, str], Traffic]:
+        """Counters by (service, host) of all engines together, as of each one's last pass."""
+        found: dict[tuple[str, str], Traffic] = {}
+        for keeper in self.keepers:
+            for place, counted in keeper.traffic.items():
+                found[place] = found.get(place, Traffic()) + counted
+        return found
+
     def wake(self) -> None:
         """Have every engine look at Config and Status again now."""
         for keeper in self.keepers:

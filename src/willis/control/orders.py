@@ -126,7 +126,6 @@ class Orders:
         """Connections open at a place, as of each engine's last pass."""
         return sum(
             counted.active
-            for keeper in self._loop.keepers
-            for (service, host), counted in keeper.traffic.items()
+            for (service, host), counted in self._loop.traffic().items()
             if host == place.host and place.service in (None, service)
         )

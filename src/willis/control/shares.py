@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -53,17 +52,10 @@ class Shares:
         wanted = self._listening.shares()
         found = {p: slow.get(p, 1.0) * wanted.get(p, 1.0) for p in slow.keys() | wanted.keys()}
         away = self._listening.away()
-        marked = full(self._loop.config, status.full, self._active())
+        active = {Place(host, name): each.active for (name, host), each in self._loop.traffic().items()}
+        marked = full(self._loop.config, status.full, active)
         if (found, away, marked) != (status.shares, status.away, status.full):
             self._loop.learn(replace(status, shares=found, away=away, full=marked))
-
-    def _active(self) -> Counter[Place]:
-        """Connections open now, of all engines."""
-        found: Counter[Place] = Counter()
-        for keeper in self._loop.keepers:
-            for (service, host), traffic in keeper.traffic.items():
-                found[Place(host, service)] += traffic.active
-        return found
 
     async def _count(self) -> None:
         while True:
