@@ -24,8 +24,9 @@ from willis.api.peer import PeerProtocol
 from willis.certificates.store import CertificateError, CertificateStore
 from willis.control.changes import Refused
 from willis.control.controller import Controller
+from willis.control.database import StoreError
 from willis.control.renewal import Renewal
-from willis.control.store import Store, StoreError
+from willis.control.store import Store
 from willis.engines.addresses.driver import AddressesEngine
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.engines.haproxy.driver import HaproxyEngine

@@ -20,7 +20,8 @@ from willis.config import Problem, load
 from willis.control import metrics
 from willis.control.changes import Invalid, Plan, Refused, Wish, lines
 from willis.control.controller import Controller
-from willis.control.store import Revision, StoreError
+from willis.control.database import StoreError
+from willis.control.store import Revision
 from willis.model.status import Admin
 from willis.plan.diff import Change
 from willis.plan.terms import Term

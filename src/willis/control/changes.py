@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from difflib import unified_diff
 
 from willis.config import Problem, load
+from willis.control.database import StoreError
 from willis.control.loop import Loop
-from willis.control.store import NOT_CONFIRMED, Revision, Store, StoreError, Trial, digest
+from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial, digest
 from willis.engines.port import EngineError
 from willis.model.config import Config
 from willis.plan.diff import Change

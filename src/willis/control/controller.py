@@ -16,6 +16,7 @@ from willis.control.alerts import Alerter
 from willis.control.audit import Audit
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Wish
+from willis.control.database import StoreError
 from willis.control.doctor import Doctor
 from willis.control.events import Events
 from willis.control.feedback import Listening
@@ -26,7 +27,7 @@ from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
 from willis.control.shares import Shares
-from willis.control.store import NOT_CONFIRMED, Revision, Store, StoreError, Trial
+from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial
 from willis.engines.port import Client, Engine, Ties
 from willis.health.schedule import Schedule
 from willis.model.check import Check, Target
@@ -172,6 +173,7 @@ class Controller:
                 {
                     "name": k.engine.name,
                     "ok": not k.failed,
+                    "settled": k.settled(config, status),
                     "sentence": k.sentence,
                     "alarms": list(k.alarms),
                 }

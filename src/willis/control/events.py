@@ -11,8 +11,9 @@ from dataclasses import asdict
 from willis.control.alerts import Alerter
 from willis.control.broadcast import Broadcast
 from willis.control.budget import Budget
+from willis.control.database import StoreError
 from willis.control.loop import Loop
-from willis.control.store import Store, StoreError
+from willis.control.store import Store
 from willis.model.event import Condition, Event, Severity
 from willis.plan.events import Key, Watched, conditions, step
 

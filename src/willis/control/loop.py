@@ -50,9 +50,14 @@ class Keeper:
         """As of the last pass."""
         self.spent_s = 0.0
         """Of a CPU, in the last pass."""
+        self._follows: tuple[Config, Status] | None = None
         self._budget = Budget(_LOGGED)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=engine.name)
         self.wake = asyncio.Event()
+
+    def settled(self, config: Config, status: Status) -> bool:
+        """Whether the engine has taken just these: not failed, and nothing newer waits for its next pass."""
+        return not self.failed and self._follows == (config, status)
 
     async def call(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` in the engine's own thread, one thing at a time."""
@@ -95,6 +100,7 @@ class Keeper:
         elif self.failed:
             log.info("%s again, as it should be", self.sentence)
         self.failed = False
+        self._follows = (config, status)
         self.traffic = self.engine.traffic()
         self.alarms = self.engine.alarms()
 

@@ -102,7 +102,7 @@ class Renewal:
         """A row among the engines of ``status --json``; none while there is nothing to say."""
         said, lost = list(self.alarms()), [task.exception() for task in self._tasks if task.done()]
         sentence = f"nobody looks after certificates: {lost[0]!r}; restart the engine" if lost else "watched"
-        row = {"name": "certificates", "ok": not lost, "sentence": sentence, "alarms": said}
+        row = {"name": "certificates", "ok": not lost, "settled": True, "sentence": sentence, "alarms": said}
         return [row] if said or lost else []
 
     def report(self) -> dict[str, object]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from willis.control.database import Database, StoreError
 from willis.model.audit import Act, Entry
 from willis.model.check import Target
 from willis.model.event import Event, Severity
@@ -67,10 +67,6 @@ _EVENTS = 10_000
 NOT_CONFIRMED = "nobody confirmed it in time"
 
 
-class StoreError(Exception):
-    """The store cannot be read or written; the text names the file and the remedy."""
-
-
 class Standing(StrEnum):
     """Where a revision stands: tried now, in force, once in force, or refused by an engine."""
 
@@ -114,19 +110,17 @@ def digest(document: str) -> str:
 
 
 class Store:
-    """The file; one connection, used from one thread."""
+    """Revisions, trials, orders, events, the audit trail and verdicts."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the store. Raises StoreError."""
-        self._path = path
-        try:
-            path.touch(mode=0o600)
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"cannot use {path}: {error}; check its owner, rights and free space") from error
+        """Open or make the file. Raises StoreError."""
+        self._db = Database(path)
+        self._db.has(_SCHEMA)
+
+    @property
+    def database(self) -> Database:
+        """Where other rooms keep their tables too."""
+        return self._db
 
     def running(self) -> Revision | None:
         """The revision in force, which is the last good one."""
@@ -143,18 +137,18 @@ class Store:
 
     def propose(self, document: str, at: float, author: str, reason: str) -> Revision:
         """Keep ``document`` as candidate."""
-        cursor = self._execute(
+        cursor = self._db.execute(
             "INSERT INTO revision (digest, document, at, author, reason, state) VALUES (?, ?, ?, ?, ?, ?)",
             (digest(document), document, at, author, reason, Standing.CANDIDATE),
         )
         found = self.revision(int(cursor.lastrowid or 0))
         if found is None:
-            raise StoreError(f"{self._path} lost a revision just written; check the disk")
+            raise StoreError(f"{self._db.path} lost a revision just written; check the disk")
         return found
 
     def promote(self, number: int, trial: Trial | None = None) -> None:
         """Make the candidate the running revision, on trial or for good, whole or not at all."""
-        self._transaction(
+        self._db.transaction(
             ("UPDATE revision SET state = 'former' WHERE state = 'running'", ()),
             ("UPDATE revision SET state = 'running' WHERE number = ?", (number,)),
             *(
@@ -165,16 +159,16 @@ class Store:
 
     def trial(self) -> Trial | None:
         """What waits for somebody to confirm it."""
-        row = self._execute("SELECT revision, base, author, until FROM trial").fetchone()
+        row = self._db.execute("SELECT revision, base, author, until FROM trial").fetchone()
         return None if row is None else Trial(*row)
 
     def confirm(self) -> None:
         """The running revision holds for good."""
-        self._execute("DELETE FROM trial")
+        self._db.execute("DELETE FROM trial")
 
     def revert(self, trial: Trial, note: str) -> None:
         """Make the base of a trial the running revision again, and keep why."""
-        self._transaction(
+        self._db.transaction(
             ("UPDATE revision SET state = 'former', note = ? WHERE state = 'running'", (note,)),
             ("UPDATE revision SET state = 'running' WHERE number = ?", (trial.base,)),
             ("DELETE FROM trial", ()),
@@ -189,29 +183,29 @@ class Store:
 
     def refuse(self, number: int, note: str) -> None:
         """Keep why a candidate was not taken."""
-        self._execute("UPDATE revision SET state = 'refused', note = ? WHERE number = ?", (note, number))
+        self._db.execute("UPDATE revision SET state = 'refused', note = ? WHERE number = ?", (note, number))
 
     def settle(self, now: float) -> None:
         """At start: candidates that a crash left behind are not in force, nor is a trial that is over."""
         trial = self.trial()
         if trial is not None and now >= trial.until:
             self.revert(trial, NOT_CONFIRMED)
-        self._execute(
+        self._db.execute(
             "UPDATE revision SET state = 'refused', note = 'the engine stopped while this was applied' "
             "WHERE state = 'candidate'"
         )
 
     def admin(self) -> dict[Place, Admin]:
-        rows = self._execute("SELECT host, service, state FROM admin").fetchall()
+        rows = self._db.execute("SELECT host, service, state FROM admin").fetchall()
         return {Place(host, service or None): Admin(state) for host, service, state in rows}
 
     def terms(self) -> dict[Place, Term]:
-        rows = self._execute("SELECT host, service, until, halt_when_idle FROM term").fetchall()
+        rows = self._db.execute("SELECT host, service, until, halt_when_idle FROM term").fetchall()
         return {Place(host, service or None): Term(until, bool(halt)) for host, service, until, halt in rows}
 
     def keep_admin(self, states: Mapping[Place, Admin], terms: Mapping[Place, Term]) -> None:
         """Replace all administrative states and their terms at once."""
-        self._transaction(
+        self._db.transaction(
             ("DELETE FROM admin", ()),
             ("DELETE FROM term", ()),
             *(
@@ -227,7 +221,7 @@ class Store:
 
     def health(self, targets: Iterable[Target]) -> dict[Target, Health]:
         """What is known of these targets; of the others nothing matters any more."""
-        rows = self._execute("SELECT * FROM health").fetchall()
+        rows = self._db.execute("SELECT * FROM health").fetchall()
         known = {
             (a, port, asked): Health(Verdict(v), reason, since) for a, port, asked, v, reason, since in rows
         }
@@ -236,7 +230,7 @@ class Store:
 
     def keep_health(self, changed: Mapping[Target, Health]) -> None:
         """Write or replace verdicts at once."""
-        self._transaction(
+        self._db.transaction(
             *(
                 (
                     "INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?)",
@@ -248,18 +242,18 @@ class Store:
 
     def open_events(self) -> dict[tuple[str, str], Event]:
         """Those that had not ended, each by what it was recognised by."""
-        rows = self._execute(f"SELECT sort, subject, {_EVENT} FROM event WHERE ended IS NULL").fetchall()  # noqa: S608
+        rows = self._db.execute(f"SELECT sort, subject, {_EVENT} FROM event WHERE ended IS NULL").fetchall()  # noqa: S608
         return {(sort, subject): _event(row) for sort, subject, *row in rows}
 
     def events(self, limit: int, open_only: bool) -> list[Event]:
         """The newest first."""
         where = "WHERE ended IS NULL" if open_only else ""
         sql = f"SELECT {_EVENT} FROM event {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
-        return [_event(row) for row in self._execute(sql, (limit,)).fetchall()]
+        return [_event(row) for row in self._db.execute(sql, (limit,)).fetchall()]
 
     def last_event(self) -> int:
         """The largest number so far."""
-        return int(self._execute("SELECT coalesce(max(number), 0) FROM event").fetchone()[0])
+        return int(self._db.execute("SELECT coalesce(max(number), 0) FROM event").fetchone()[0])
 
     def keep_events(self, events: Mapping[Event, tuple[str, str] | None]) -> None:
         """Write or replace events at once, each with how it is known while open; forget the oldest."""
@@ -271,12 +265,12 @@ class Store:
             for e, key in events.items()
         ]
         oldest = max(e.number for e in events) - _EVENTS
-        self._transaction(*rows, ("DELETE FROM event WHERE number <= ? AND ended IS NOT NULL", (oldest,)))
+        self._db.transaction(*rows, ("DELETE FROM event WHERE number <= ? AND ended IS NOT NULL", (oldest,)))
 
     def append_act(self, entry: Entry) -> None:
         """Add an entry to the audit trail."""
         act = json.dumps(asdict(entry.act))
-        self._execute("INSERT INTO audit VALUES (?, ?, ?)", (entry.number, act, entry.chain))
+        self._db.execute("INSERT INTO audit VALUES (?, ?, ?)", (entry.number, act, entry.chain))
 
     def last_act(self) -> Entry | None:
         """The newest entry of the audit trail."""
@@ -287,7 +281,7 @@ class Store:
         """The newest entries of the audit trail, oldest first; None: all of them."""
         newest = "SELECT number, act, chain FROM audit ORDER BY number DESC LIMIT ?"
         sql = f"SELECT * FROM ({newest}) ORDER BY number"  # noqa: S608
-        for number, act, chain in self._execute(sql, (-1 if last is None else last,)):
+        for number, act, chain in self._db.execute(sql, (-1 if last is None else last,)):
             yield Entry(number, Act(**json.loads(act)), chain)
 
     def close(self) -> None:
@@ -295,27 +289,11 @@ class Store:
 
     def _select(self, where: str, *values: object) -> list[Revision]:
         columns = "number, digest, document, at, author, reason, state, note"
-        rows = self._execute(f"SELECT {columns} FROM revision {where}", values).fetchall()  # noqa: S608
+        rows = self._db.execute(f"SELECT {columns} FROM revision {where}", values).fetchall()  # noqa: S608
         return [
             Revision(number, name, document, at, author, reason, Standing(state), note)
             for number, name, document, at, author, reason, state, note in rows
         ]
-
-    def _execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
-        try:
-            return self._db.execute(sql, values)
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot use {self._path}: {error}; check free space and rights") from error
-
-    def _transaction(self, *statements: tuple[str, tuple[object, ...]]) -> None:
-        self._execute("BEGIN IMMEDIATE")
-        try:
-            for sql, values in statements:
-                self._execute(sql, values)
-            self._execute("COMMIT")
-        except StoreError:
-            self._db.rollback()
-            raise
 
 
 def _event(row: Sequence[Any]) -> Event:

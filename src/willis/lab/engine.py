@@ -35,7 +35,7 @@ def start(twin: Twin) -> None:
 
 
 def deploy(twin: Twin) -> None:
-    """Apply the twin's document and wait until every service is up. Raises LabError."""
+    """Apply the twin's document and wait until every service is up and carried. Raises LabError."""
     body = {"document": twin.document, "author": "twin", "reason": "the twin was built"}
     answer = _ask(twin.socket, "POST", "/apply", body)
     if not answer.is_success:
@@ -77,13 +77,14 @@ def _wait_for_answer(twin: Twin, process: subprocess.Popen[bytes]) -> None:
 
 
 def _not_up(socket: Path) -> list[str]:
-    """A sentence for each service that is not up yet."""
+    """A sentence for each service that is not up yet, and for each engine that does not carry it yet."""
+    report = status(socket)
     return [
         f"{row['name']} is {row['state']}: "
         + "; ".join(f"{s['host']} {s['verdict']} ({s['reason']})" for s in row["servers"])
-        for row in status(socket)["services"]
+        for row in report["services"]
         if row["state"] != "up"
-    ]
+    ] + [f"{row['sentence']}, not settled yet" for row in report["engines"] if not row["settled"]]
 
 
 def _ask(socket: Path, method: str, route: str, body: Json | None) -> httpx.Response:

@@ -52,6 +52,21 @@ def test_it_converges_and_heals_drift_by_itself() -> None:
     asyncio.run(story())
 
 
+def test_an_engine_is_settled_once_it_follows_what_is_known() -> None:
+    async def story() -> None:
+        config = site(dr())
+        loop, _ = _loop(config)
+        assert not loop.keepers[0].settled(config, loop.status)
+        await loop.converge()
+        assert loop.keepers[0].settled(config, loop.status)
+        assert not loop.keepers[0].settled(site(dr(vip=102)), loop.status)
+        loop.keepers[0].report(EngineError("gone"))
+        assert not loop.keepers[0].settled(config, loop.status)
+        await loop.close()
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("steps", range(5))
 def test_it_ends_at_whatever_moment_it_was_woken(steps: int) -> None:
     async def story() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from willis.control.store import Standing, Store, StoreError
+from willis.control.database import StoreError
+from willis.control.store import Standing, Store
 from willis.model.check import CheckKind, Deep, Dicom, DicomAsk, HalfOpen, Ping, Target
 from willis.model.status import Admin, Health, Place, Verdict
 
