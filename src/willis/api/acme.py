@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from willis.api.needs import needs
 from willis.control.renewal import Renewal
+from willis.model.identity import Need
 
 Json = dict[str, Any]
 
@@ -24,18 +26,18 @@ class BindingBody(BaseModel):
 def routes(app: FastAPI, renewal: Renewal) -> None:
     """Add them to ``app``."""
 
-    @app.get("/api/v1/acme")
+    @app.get("/api/v1/acme", **needs(Need.READ))
     async def status() -> Json:
         """What is ordered, when it is renewed, and why it was not."""
         return renewal.report()
 
-    @app.post("/api/v1/acme/account")
+    @app.post("/api/v1/acme/account", **needs(Need.CONFIGURE))
     async def account(body: BindingBody) -> Json:
         """Keep the key id and the HMAC key of an external account."""
         renewal.bind(body.kid, body.hmac_key.get_secret_value())
         return {"eab_kid": body.kid.strip()}
 
-    @app.post("/api/v1/acme/renew/{name}")
+    @app.post("/api/v1/acme/renew/{name}", **needs(Need.CONFIGURE))
     async def renew(name: str) -> Json:
         """Order a certificate now."""
         return await renewal.renew(name)

@@ -9,7 +9,9 @@ from fastapi import FastAPI, Query
 from fastapi.responses import StreamingResponse
 
 from willis.api.lines import ndjson
+from willis.api.needs import needs
 from willis.control.audit import Audit
+from willis.model.identity import Need
 
 Json = dict[str, Any]
 Last = Annotated[int, Query(ge=1, le=1000, description="How many of the newest")]
@@ -18,17 +20,17 @@ Last = Annotated[int, Query(ge=1, le=1000, description="How many of the newest")
 def routes(app: FastAPI, audit: Audit) -> None:
     """Add them to ``app``."""
 
-    @app.get("/api/v1/audit")
+    @app.get("/api/v1/audit", **needs(Need.AUDIT))
     async def entries(last: Last = 50) -> Json:
         """The newest entries, oldest first."""
         return {"entries": audit.rows(last)}
 
-    @app.get("/api/v1/audit/verify")
+    @app.get("/api/v1/audit/verify", **needs(Need.AUDIT))
     async def verify() -> Json:
         """Whether the whole chain holds."""
         return audit.verify()
 
-    @app.get("/api/v1/audit/export", response_class=StreamingResponse)
+    @app.get("/api/v1/audit/export", response_class=StreamingResponse, **needs(Need.AUDIT))
     async def export() -> StreamingResponse:
         """All entries, a JSON object a line."""
         return StreamingResponse(ndjson(_entries(audit)), media_type="application/x-ndjson")

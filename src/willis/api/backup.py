@@ -9,9 +9,11 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from willis.api.needs import needs
 from willis.control.backup import BackupError, pack
 from willis.control.changes import Refused
 from willis.control.controller import Controller
+from willis.model.identity import Need
 
 
 class BackupBody(BaseModel):
@@ -25,7 +27,7 @@ class BackupBody(BaseModel):
 def routes(app: FastAPI, controller: Controller, state: Path) -> None:
     """Add it to ``app``. ``state``: the engine's state directory."""
 
-    @app.post("/api/v1/backup", response_class=Response)
+    @app.post("/api/v1/backup", response_class=Response, **needs(Need.ADMINISTER))
     async def backup(body: BackupBody) -> Response:
         """All that the node must not lose, in one file under a passphrase."""
         site = controller.loop.config.site

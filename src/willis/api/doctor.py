@@ -6,7 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from willis.api.needs import needs
 from willis.control.doctor import Doctor
+from willis.model.identity import Need
 
 Json = dict[str, Any]
 
@@ -14,7 +16,7 @@ Json = dict[str, Any]
 def routes(app: FastAPI, doctor: Doctor) -> None:
     """Add it to ``app``."""
 
-    @app.get("/api/v1/doctor")
+    @app.get("/api/v1/doctor", **needs(Need.READ))
     async def report() -> Json:
         """Faults of network and settings around this node, found by looking now, each with its remedy."""
         return await doctor.report()

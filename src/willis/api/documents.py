@@ -1,0 +1,142 @@
+"""The routes of documents: from problems over plan and apply to confirm, undo and history."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI
+
+from willis.api.needs import needs
+from willis.api.problems import problem_row
+from willis.api.types import ApplyBody, AuthorBody, DocumentBody, WishBody
+from willis.config import load
+from willis.control.changes import Plan, Refused, Wish, lines
+from willis.control.controller import Controller
+from willis.control.store import Revision
+from willis.model.identity import Need
+from willis.plan.diff import Change
+
+Json = dict[str, Any]
+
+
+def routes(app: FastAPI, controller: Controller) -> None:
+    """Add them to ``app``."""
+    _history(app, controller)
+
+    @app.post("/api/v1/validate", **needs(Need.READ))
+    async def validate(body: DocumentBody) -> Json:
+        """All problems of a document."""
+        loaded = await asyncio.to_thread(load, body.document)
+        return {"ok": loaded.config is not None, "problems": [problem_row(p) for p in loaded.problems]}
+
+    @app.post("/api/v1/plan", **needs(Need.CONFIGURE))
+    async def plan(body: DocumentBody) -> Json:
+        """What applying a document would do."""
+        return _plan(await controller.changes.plan(body.document), await _sessions(controller))
+
+    @app.post("/api/v1/apply", **needs(Need.CONFIGURE))
+    async def apply(body: ApplyBody) -> Json:
+        """Make a document the running one, whole or not at all."""
+        return _applied(await controller.apply(body.document, _wish(body)), controller)
+
+    @app.post("/api/v1/confirm", **needs(Need.CONFIGURE))
+    async def confirm() -> Json:
+        """What runs on trial holds for good."""
+        return _applied(await controller.changes.confirm(), controller)
+
+    @app.post("/api/v1/undo", **needs(Need.CONFIGURE))
+    async def undo(body: AuthorBody) -> Json:
+        """What runs on trial is taken back; else the document before the running one returns."""
+        return _applied(await controller.undo(body.author), controller)
+
+    @app.post("/api/v1/revisions/{number}/restore", **needs(Need.CONFIGURE))
+    async def restore(number: int, body: WishBody) -> Json:
+        """The document of an earlier revision, as a new one."""
+        return _applied(await controller.restore(number, _wish(body)), controller)
+
+
+def _history(app: FastAPI, controller: Controller) -> None:
+    @app.get("/api/v1/history", **needs(Need.READ))
+    async def history() -> Json:
+        """The revisions, newest first."""
+        return {"revisions": [_revision(r) for r in controller.store.history()]}
+
+    @app.get("/api/v1/revisions/{number}", **needs(Need.READ))
+    async def revision(number: int) -> Json:
+        """One revision with its document."""
+        found = _known(controller, number)
+        return _revision(found) | {"document": found.document}
+
+    @app.get("/api/v1/revisions/{old}/diff/{new}", **needs(Need.READ))
+    async def diff(old: int, new: int) -> Json:
+        """How two documents differ, as ``diff -u`` prints it."""
+        texts = [_known(controller, number).document for number in (old, new)]
+        return {"old": old, "new": new, "diff": list(lines(*texts))}
+
+
+async def _sessions(controller: Controller) -> dict[str, int]:
+    report = await controller.status()
+    rows: Any = report["services"]
+    return {row["name"]: row["sessions"]["active"] for row in rows}
+
+
+def _known(controller: Controller, number: int) -> Revision:
+    found = controller.store.revision(number)
+    if found is None:
+        raise Refused(f"there is no revision {number}; see 'willis history'")
+    return found
+
+
+def _wish(body: WishBody) -> Wish:
+    return Wish(body.author, body.reason, body.force, body.checksum, body.confirm_s)
+
+
+def _applied(revision: Revision, controller: Controller) -> Json:
+    trial = controller.changes.trial()
+    until = None if trial is None else trial.until
+    return {"revision": revision.number, "digest": revision.digest, "confirm_until": until}
+
+
+def _difference(change: Change) -> list[str]:
+    """What a change does to an artefact, in lines; texts as ``diff -u`` prints them."""
+    have, want = change.have, change.want
+    if isinstance(have, str | None) and isinstance(want, str | None):
+        return list(lines(have or "", want or ""))
+    return [f"{sign}{value}" for sign, value in (("-", have), ("+", want)) if value is not None]
+
+
+def _plan(plan: Plan, sessions: dict[str, int]) -> Json:
+    return {
+        "base": plan.base,
+        "checksum": plan.checksum,
+        "impact": [
+            {"service": i.service, "effect": i.effect.value, "sessions": sessions.get(i.service, 0)}
+            for i in plan.impact
+        ],
+        "changes": [
+            {
+                "engine": c.engine,
+                "key": c.key,
+                "action": c.action.value,
+                "how": "reload" if c.reloads else "at run time",
+                "diff": _difference(c),
+            }
+            for c in plan.changes
+        ],
+        "document": list(plan.document),
+        "guard": {"ok": plan.guard.ok, "reason": plan.guard.reason},
+        "problems": [problem_row(p) for p in plan.warnings],
+    }
+
+
+def _revision(revision: Revision) -> Json:
+    return {
+        "revision": revision.number,
+        "digest": revision.digest,
+        "at": revision.at,
+        "author": revision.author,
+        "reason": revision.reason,
+        "state": revision.state.value,
+        "note": revision.note,
+    }

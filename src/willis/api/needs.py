@@ -1,0 +1,72 @@
+"""What each route asks of its caller; a route that says nothing is not served at all.
+
+Rights belong to the route itself and not to its path, so no way of writing a path gets around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.routing import APIRoute
+
+from willis.model.identity import NOBODY, Caller, Need, Way
+from willis.plan.rights import allowed, may
+
+_MARK = "x-willis-needs"
+
+
+class Denied(Exception):
+    """The caller may not do this (403), or has to say who they are first (401)."""
+
+    def __init__(self, caller: Caller, need: Need, services: Iterable[str] = ()) -> None:
+        where = ", ".join(sorted(services))
+        self.status = 401 if caller.way is Way.NOBODY else 403
+        said = f"{caller.name} may not {need}" + (f" in {where}" if where else "")
+        super().__init__("sign in first, or send a token" if self.status == 401 else said)
+
+
+def caller(request: Request) -> Caller:
+    """Who asks, as the door in front of all routes found out."""
+    found = request.scope.get("caller")
+    return found if isinstance(found, Caller) else NOBODY
+
+
+Asking = Annotated[Caller, Depends(caller)]
+"""A parameter of a route that has to know who asks."""
+
+
+def needs(need: Need) -> dict[str, Any]:
+    """For a route's decorator: ``@app.get(path, **needs(Need.READ))``.
+
+    A path with ``{service}`` asks for it in that service. A route about several services
+    asks ``demand`` for each of them.
+    """
+
+    def check(request: Request) -> None:
+        who, service = caller(request), request.path_params.get("service")
+        if not may(who, need):
+            raise Denied(who, need)
+        if service is not None:
+            demand(who, need, [service])
+
+    return {"dependencies": [Depends(check)], "openapi_extra": {_MARK: need.value}}
+
+
+def demand(who: Caller, need: Need, services: Iterable[str]) -> None:
+    """Raises Denied, naming those of ``services`` in which ``who`` may not."""
+    wanted = frozenset(services)
+    lacking = wanted - allowed(who, need, wanted)
+    if lacking:
+        raise Denied(who, need, lacking)
+
+
+def needed(app: FastAPI) -> Iterator[tuple[APIRoute, Need]]:
+    """Every route with what it needs. Raises LookupError for one that does not say."""
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            mark = (route.openapi_extra or {}).get(_MARK)
+            if mark is None:
+                raise LookupError(f"{route.path} does not say what it needs of its caller")
+            yield route, Need(mark)

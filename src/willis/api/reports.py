@@ -1,0 +1,60 @@
+"""The routes that tell how the site is: status, explain, checks asked by hand, clients' ties, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+from pydantic import IPvAnyAddress
+
+from willis.api.needs import needs
+from willis.control import metrics
+from willis.control.controller import Controller
+from willis.model.identity import Need
+
+Json = dict[str, Any]
+
+
+def routes(app: FastAPI, controller: Controller) -> None:
+    """Add them to ``app``."""
+
+    @app.get("/api/v1/status", **needs(Need.READ))
+    async def status() -> Json:
+        """All services with their servers, states, sessions and bytes."""
+        return await controller.status()
+
+    @app.get("/api/v1/status/{service}", **needs(Need.READ))
+    async def status_of(service: str) -> Json:
+        """One service."""
+        return await controller.status(service)
+
+    @app.get("/api/v1/explain/{service}/{host}", **needs(Need.READ))
+    async def explain(service: str, host: str) -> Json:
+        """Why a server is up or down, with the transcript of its checks."""
+        return controller.explain(service, host)
+
+    @app.post("/api/v1/check/{service}/{host}", **needs(Need.OPERATE))
+    async def check(service: str, host: str) -> Json:
+        """Ask a real server now what its check asks, with the transcript; its verdict stays as it is."""
+        return await controller.check(service, host)
+
+    @app.get("/api/v1/sessions/{service}", **needs(Need.READ))
+    async def sessions(service: str) -> Json:
+        """The clients that persistence ties to a server."""
+        return await controller.sessions(service)
+
+    @app.delete("/api/v1/sessions/{service}", **needs(Need.OPERATE))
+    async def forget(service: str, client: IPvAnyAddress | None = None) -> Json:
+        """End the tie of one client, or of all of them; their connections stay."""
+        return await controller.forget(service, client)
+
+    @app.get("/api/v1/metrics", response_class=PlainTextResponse, **needs(Need.READ))
+    async def all_metrics() -> PlainTextResponse:
+        """The state of everything as Prometheus reads it."""
+        told = metrics.text(
+            await controller.status(),
+            controller.logbook.top(),
+            controller.events.listed(10_000, open_only=True),
+        )
+        return PlainTextResponse(told, media_type="text/plain; version=0.0.4; charset=utf-8")
