@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import re
 
+from willis.config.addresses import IPAddress, OwnAddress
 from willis.config.document_alerts import ALERTS
 from willis.config.document_check import CHECK, DEFAULT_CHECK
 from willis.config.document_feedback import FEEDBACK
-from willis.config.document_proxy import (
-    ACME,
-    DICOM,
-    HTTP,
-    LIMITS,
-    PERSISTENCE,
-    SERVER_TLS,
-    TLS,
-    WAITS,
-)
+from willis.config.document_persistence import PERSISTENCE
+from willis.config.document_proxy import DICOM, HTTP, LIMITS, WAITS
+from willis.config.document_tls import ACME, SERVER_TLS, TLS
 from willis.config.fields import Key, Many, Names, Record
-from willis.config.scalars import Choice, Duration, Flag, Integer, IPAddress, Name, OwnAddress, PortSpan
+from willis.config.scalars import Choice, Duration, Flag, Integer, Name, PortSpan
+from willis.config.words import PORT
 from willis.model.node import Attach
 from willis.model.proxy import ProxyProtocol
 from willis.model.service import Application, Forwarding, Need, Protocol, Scheduler, Watermarks
@@ -38,7 +33,6 @@ _INTERFACE = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,14}\Z")
 INTERFACE_NAME = Name(
     "interface", _INTERFACE, "1 to 15 letters, digits, '.', '_' or '-', beginning with a letter or digit"
 )
-PORT = Integer(1, 65535)
 HOST_NAME = Name("host")
 
 POOL_ITEM = Record(

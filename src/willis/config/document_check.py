@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from willis.config.document_proxy import SERVER_TLS
+from willis.config.document_tls import SERVER_TLS
 from willis.config.fields import Key, Many, Record
 from willis.config.scalars import Choice, Duration, Integer, Name, Text
 from willis.model.check import (

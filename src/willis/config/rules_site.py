@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from willis.config.addresses import is_edge
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Path, Severity
 from willis.config.rules_acme import ACME_RULES
 from willis.config.rules_http import HTTP_SITE_RULES
 from willis.config.rules_translation import TRANSLATION_SITE_RULES
 from willis.config.rules_transparent import TRANSPARENT_SITE_RULES
-from willis.config.scalars import is_edge
 from willis.model.config import Config
 from willis.model.service import Address, Forwarding, RealServer, VirtualService
 

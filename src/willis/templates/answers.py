@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
+from willis.config.addresses import IPAddress, OwnAddress
 from willis.config.document import HOST_NAME, INTERFACE_NAME
 from willis.config.problem import Problem, Severity, did_you_mean, shown, suggestion
-from willis.config.scalars import IPAddress, OwnAddress, ScalarKind, Unfit
+from willis.config.scalars import ScalarKind, Unfit
 from willis.model.service import Address
 from willis.templates.template import Template
 

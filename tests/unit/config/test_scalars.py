@@ -8,22 +8,21 @@ from ipaddress import ip_address, ip_interface
 import pytest
 import yaml
 
+from willis.config.addresses import IPAddress, OwnAddress
 from willis.config.document import INTERFACE_NAME
-from willis.config.document_proxy import COOKIE
 from willis.config.scalars import (
     Choice,
     Duration,
     Flag,
     Integer,
-    IPAddress,
     Name,
-    OwnAddress,
     PortSpan,
     ScalarKind,
     Span,
     Unfit,
     taken_for,
 )
+from willis.config.words import COOKIE_PATTERN
 from willis.model.service import Forwarding
 
 NAME = Name("host")
@@ -35,7 +34,7 @@ OWN = OwnAddress()
 FORWARDING = Choice(Forwarding, (Forwarding.NAT,))
 PORTS = PortSpan()
 FLAG = Flag()
-COOKIE_NAME = Name("cookie", COOKIE, "1 to 32 letters")
+COOKIE_NAME = Name("cookie", COOKIE_PATTERN, "1 to 32 letters")
 
 
 @pytest.mark.parametrize(
