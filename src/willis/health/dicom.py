@@ -162,6 +162,7 @@ class _Association:
         data = b"" if act.data is None else act.data()
         raw = b"".join(map(encode, dimse.fragments(_CONTEXT, command, data, largest)))
         self.wire.send(raw, f"{act.name}-RQ", f"{act.name}-RSP")
+        self.wire.asks_database = act.field is Field.FIND
         for match in range(_MOST_MATCHES):
             status = await self._answer(act)
             self.wire.heard(f"{act.name}-RSP {status_words(status)}")

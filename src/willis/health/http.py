@@ -87,6 +87,7 @@ class _Exchange:
 
     def __init__(self, wire: Wire, question: Http) -> None:
         self.wire = wire
+        self.kind = question.kind
         self.ask: HttpAsk = question.ask
         self.order = _order(question)
         self.connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
@@ -96,6 +97,7 @@ class _Exchange:
         raw = (self.connection.send(request) or b"") + (self.connection.send(h11.EndOfMessage()) or b"")
         said = f"{self.order.method} {self.order.path.partition('?')[0]}"
         self.wire.send(raw, said, f"the answer to {said}")
+        self.wire.asks_database = self.kind in (CheckKind.DICOMWEB, CheckKind.MINT)
         answer = await self._head()
         self.wire.heard(f"HTTP {answer.status_code}")
         wrong = self._wrong_status(answer.status_code) or self._wrong_header(answer)

@@ -116,6 +116,8 @@ class Wire:
         """None until the server has taken the connection."""
         self.judged: Ended | None = None
         """What the look says, once only manners are left (``judge``)."""
+        self.asks_database = False
+        """Whether the answer that is awaited is one that only a database can give."""
         self._sock: socket.socket | None = None
         self._inbox = _Inbox()
         self._transport: asyncio.Transport | None = None
@@ -233,10 +235,11 @@ async def ask(
 def _silence(wire: Wire, timeout_s: float) -> Ended:
     if wire.awaited is None:
         return faults.silent(wire.target, timeout_s)
+    database = ", or its database does" if wire.asks_database else ""
     return Ended(
         Verdict.HUNG,
         f"{where(wire.target)} takes the connection but gives no answer ({wire.awaited}) "
-        f"within {timeout_s:g} s: the application hangs",
+        f"within {timeout_s:g} s: the application hangs{database}",
     )
 
 

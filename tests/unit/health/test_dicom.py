@@ -107,7 +107,9 @@ def test_silence_is_hung_wherever_it_begins() -> None:
     assert "takes the connection but gives no answer (A-ASSOCIATE-AC) within 0.3 s" in result.reason
     result = look_at(says(ACCEPTS, linger=True), ECHO, QUICK)
     assert result.verdict is Verdict.HUNG
-    assert "(C-ECHO-RSP)" in result.reason
+    assert result.reason.endswith("(C-ECHO-RSP) within 0.3 s: the application hangs")
+    result = look_at(says(ACCEPTS, linger=True), FIND, QUICK)
+    assert result.reason.endswith("(C-FIND-RSP) within 0.3 s: the application hangs, or its database does")
 
 
 @pytest.mark.parametrize(

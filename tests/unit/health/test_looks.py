@@ -122,6 +122,13 @@ def test_http_that_takes_the_connection_and_says_nothing_is_hung() -> None:
     result = look_at(silent, Http(), QUICK)
     assert result.verdict is Verdict.HUNG
     assert "gives no answer (the answer to GET /) within 0.3 s" in result.reason
+    assert result.reason.endswith("the application hangs")
+
+
+@pytest.mark.parametrize("kind", [CheckKind.DICOMWEB, CheckKind.MINT])
+def test_silence_where_only_a_database_can_answer_names_it(kind: CheckKind) -> None:
+    result = look_at(silent, Http(kind), QUICK)
+    assert (result.verdict, result.reason[-27:]) == (Verdict.HUNG, "hangs, or its database does")
 
 
 def test_an_answer_without_end_is_up_unless_its_body_matters() -> None:
