@@ -26,12 +26,18 @@ def engine(
     layer4: Annotated[
         str, typer.Option(help="ebpf, or haproxy: layer 4 carried by HAProxy in TCP mode")
     ] = "ebpf",
+    web_user: Annotated[
+        str | None,
+        typer.Option(
+            help="Who runs 'willis web': may open its socket [default: willis-web, if there is one]"
+        ),
+    ] = None,
 ) -> None:
     """Run this node's engine: control loop, checks and REST. Traffic outlives it."""
     from willis import daemon
 
     try:
-        daemon.run(node, daemon.Places(run_dir, state_dir, pin_dir), daemon.Layer4(layer4))
+        daemon.run(node, daemon.Places(run_dir, state_dir, pin_dir), daemon.Layer4(layer4), web_user)
     except daemon.StartError as error:
         show.failure(str(error), [])
         raise typer.Exit(1) from None

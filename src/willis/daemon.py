@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import uvicorn
 
 from willis.acme.account import Account, AccountError
 from willis.acme.ready import Ready
+from willis.api import sockets
 from willis.api.app import build
 from willis.api.peer import PeerProtocol
 from willis.certificates.store import CertificateError, CertificateStore
@@ -65,8 +64,11 @@ class StartError(Exception):
     """The engine cannot start; the text says why and what to do."""
 
 
-def run(node: str, places: Places, layer4: Layer4) -> None:
-    """Serve until SIGTERM or SIGINT. Traffic goes on afterwards. Raises StartError."""
+def run(node: str, places: Places, layer4: Layer4, web_user: str | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Traffic goes on afterwards. ``web_user``: see ``sockets.for_web``.
+
+    Raises StartError.
+    """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
@@ -76,7 +78,7 @@ def run(node: str, places: Places, layer4: Layer4) -> None:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (places.run / "engine.lock").open("w") as lock:
             _only_one(lock.fileno(), places.run)
-            asyncio.run(_serve(node, places, layer4))
+            asyncio.run(_serve(node, places, layer4, web_user))
     except (OSError, EngineError, StoreError, CertificateError, Refused) as error:
         raise StartError(str(error)) from error
 
@@ -113,7 +115,7 @@ def _engines(places: Places, layer4: Layer4, ready: Ready) -> Sequence[Engine]:
     )
 
 
-async def _serve(node: str, places: Places, layer4: Layer4) -> None:
+async def _serve(node: str, places: Places, layer4: Layer4, web_user: str | None) -> None:
     store = Store(places.state / "willis.db")
     certificates = CertificateStore(places.state / "certificates")
     account = Account(places.state / "acme")
@@ -125,12 +127,13 @@ async def _serve(node: str, places: Places, layer4: Layer4) -> None:
         eyes=partial(Schedule, look=Looks(Trust(certificates)).look),
         renewal=Renewal(certificates, account, places.state / "acme"),
     )
-    with _listen(places.run / "engine.sock") as listener:
+    with sockets.console(places.run) as console, sockets.for_web(places.run, web_user) as web:
         config = uvicorn.Config(
             build(controller, places.state),
             lifespan="off",
             http=PeerProtocol,
             log_config=None,
+            proxy_headers=False,  # who asks is found out by the door, and nowhere else
             timeout_graceful_shutdown=2,
             h11_max_incomplete_event_size=65536,
         )
@@ -140,19 +143,6 @@ async def _serve(node: str, places: Places, layer4: Layer4) -> None:
         controller.start()
         log.info("engine of node %s is ready on %s", node, places.run / "engine.sock")
         try:
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=[console, web])
         finally:
             await controller.close()
-
-
-def _listen(path: Path) -> socket.socket:
-    """The engine's socket, for its owner only. A socket left by a killed engine is replaced."""
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(mask)
-    listener.listen(128)
-    return listener

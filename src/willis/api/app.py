@@ -15,6 +15,7 @@ from willis.api import (
     doctor,
     documents,
     events,
+    identity,
     logs,
     needs,
     orders,
@@ -30,8 +31,10 @@ def build(controller: Controller, home: Path) -> FastAPI:
     """The application that serves ``controller``. ``home``: its engine's state directory."""
     app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Audited, audit=controller.audit)
-    app.add_middleware(Door)
+    app.add_middleware(Door, identity=controller.identity)
     problems.handlers(app)
+    identity.handlers(app)
+    identity.routes(app, controller.identity)
     reports.routes(app, controller)
     documents.routes(app, controller)
     orders.routes(app, controller)

@@ -12,19 +12,22 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from willis.model.identity import NOBODY, Caller, Need, Way
-from willis.plan.rights import allowed, may
+from willis.plan.rights import allowed, everywhere, may
 
 _MARK = "x-willis-needs"
+REFUSED = "willis.refused"
+"""In a request's scope: why the door did not take what the client sent for a proof."""
 
 
 class Denied(Exception):
     """The caller may not do this (403), or has to say who they are first (401)."""
 
-    def __init__(self, caller: Caller, need: Need, services: Iterable[str] = ()) -> None:
+    def __init__(self, caller: Caller, need: Need, services: Iterable[str] = (), why: str = "") -> None:
+        """``why``: what was wrong with what a stranger sent."""
         where = ", ".join(sorted(services))
         self.status = 401 if caller.way is Way.NOBODY else 403
         said = f"{caller.name} may not {need}" + (f" in {where}" if where else "")
-        super().__init__("sign in first, or send a token" if self.status == 401 else said)
+        super().__init__((why or "sign in first, or send a token") if self.status == 401 else said)
 
 
 def caller(request: Request) -> Caller:
@@ -37,17 +40,17 @@ Asking = Annotated[Caller, Depends(caller)]
 """A parameter of a route that has to know who asks."""
 
 
-def needs(need: Need) -> dict[str, Any]:
+def needs(need: Need, *, whole: bool = False) -> dict[str, Any]:
     """For a route's decorator: ``@app.get(path, **needs(Need.READ))``.
 
     A path with ``{service}`` asks for it in that service. A route about several services
-    asks ``demand`` for each of them.
+    asks ``demand`` for each of them, and one about the ``whole`` site asks for it everywhere.
     """
 
     def check(request: Request) -> None:
         who, service = caller(request), request.path_params.get("service")
-        if not may(who, need):
-            raise Denied(who, need)
+        if not may(who, need) or (whole and not everywhere(who, need)):
+            raise Denied(who, need, ["the whole site"] if whole else (), request.scope.get(REFUSED, ""))
         if service is not None:
             demand(who, need, [service])
 

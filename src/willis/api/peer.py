@@ -1,6 +1,8 @@
-"""HTTP over a unix socket, with the name of the user at the other end as the client's address.
+"""HTTP over the engine's two unix sockets.
 
-The kernel vouches for it (SO_PEERCRED, unix(7)); nothing that a client sends can change it.
+The client's address is the name of the user at the other end, for which the kernel vouches
+(SO_PEERCRED, unix(7)); the server's says which socket it is. Nothing that a client sends can
+change either.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 import pwd
 import socket
 import struct
+from pathlib import Path
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -16,12 +19,18 @@ _CREDENTIALS = struct.Struct("3i")
 """struct ucred: process, user, group."""
 
 
+ENGINE, WEB = "engine", "web"
+"""The server's address: the console's socket, which only its owner may open, and the web process's."""
+
+
 class PeerProtocol(H11Protocol):
     """For ``uvicorn.Config(http=...)``."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.client = (_user(transport.get_extra_info("socket")), 0)
+        sock = transport.get_extra_info("socket")
+        self.client = (_user(sock), 0)
+        self.server = (Path(sock.getsockname()).stem, None)
 
 
 def _user(sock: socket.socket) -> str:

@@ -20,6 +20,7 @@ from willis.control.database import StoreError
 from willis.control.doctor import Doctor
 from willis.control.events import Events
 from willis.control.feedback import Listening
+from willis.control.identity import Identity
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
 from willis.control.orders import Orders
@@ -79,6 +80,7 @@ class Controller:
         self._unkept: dict[Target, Health] = {}
         self.loop = Loop(engines, config, status)
         self.audit = Audit(store)
+        self.identity = Identity(store.database)
         self.changes = Changes(store, self.loop)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store, self.audit.itself)
@@ -97,7 +99,8 @@ class Controller:
         self.certificates = Certificates(certificates, self.loop)
 
     def start(self) -> None:
-        """Begin to converge and to check. Raises EngineError."""
+        """Begin to converge and to check. Raises EngineError, StoreError."""
+        self.identity.start()
         self.loop.start()
         self.changes.start(self._returned)
         self.logbook.start()

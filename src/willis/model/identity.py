@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+
+NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
+"""What the name of a user or a token may be (1 to 64 characters)."""
+PATTERN = re.compile(r"\A[A-Za-z0-9*?][A-Za-z0-9._*?-]{0,62}\Z")
+"""A service by name, or several: ``*`` and ``?`` stand for any characters."""
+
+Network = IPv4Network | IPv6Network
 
 
 class Role(StrEnum):
@@ -49,6 +58,48 @@ class Grant:
 
     role: Role
     services: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody whom the node knows by itself. Nothing here is secret."""
+
+    name: str
+    grants: tuple[Grant, ...]
+    second_factor: bool
+    changed: float
+    """Seconds since the epoch at which password or grants were last set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who signed in. Times in seconds since the epoch."""
+
+    handle: str
+    """Names it in lists; nobody gets in with it."""
+    name: str
+    grants: tuple[Grant, ...]
+    how: str
+    """``local``, or who else vouched: ``oidc``, ``ldap``."""
+    source: str
+    """The client's address at sign-in."""
+    begun: float
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A program's way in. Times in seconds since the epoch."""
+
+    name: str
+    grants: tuple[Grant, ...]
+    networks: tuple[Network, ...]
+    """Where it may come from; empty: from anywhere."""
+    created: float
+    created_by: str
+    expires: float
+    used: float | None
+    """Last, to a minute; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from willis.model.config import Config
 from willis.model.identity import Caller, Grant, Need, Role, Way
 
 _MAY = {
@@ -38,6 +39,24 @@ def allowed(caller: Caller, need: Need, services: Iterable[str]) -> frozenset[st
 def everywhere(caller: Caller, need: Need) -> bool:
     """Whether ``caller`` may do it in all services, those to come too."""
     return any(need in _MAY[grant.role] and "*" in grant.services for grant in caller.grants)
+
+
+def concerned(config: Config, about: str) -> frozenset[str]:
+    """The services that an order or an event for ``SERVICE``, ``SERVICE/HOST`` or ``HOST`` is about."""
+    name = about.partition("/")[0]
+    if config.service(name) is not None:
+        return frozenset({name})
+    return frozenset(service.name for service in config.services_of(name))
+
+
+def sees(caller: Caller, config: Config, about: str) -> bool:
+    """Whether an event about ``about`` is the caller's to read: one of a service of theirs, or any."""
+    return everywhere(caller, Need.READ) or bool(allowed(caller, Need.READ, concerned(config, about)))
+
+
+def is_admin(grants: Iterable[Grant]) -> bool:
+    """Whether these make an administrator of the whole site."""
+    return any(grant.role is Role.ADMIN and "*" in grant.services for grant in grants)
 
 
 def _covers(grant: Grant, service: str) -> bool:

@@ -1,0 +1,123 @@
+"""The routes of signing in, and of one's own sessions. Passwords and codes come in; no hash goes out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from willis.api.needs import Asking, needs
+from willis.control.backoff import Slowed
+from willis.control.identity import SESSION_SCHEME, Identity, NotKnown, Opened, SecondFactorNeeded
+from willis.control.passwords import Busy
+from willis.model.identity import Caller, Grant, Need, Way
+from willis.plan.passwords import LONGEST
+
+Json = dict[str, Any]
+Password = Annotated[SecretStr, Field(max_length=LONGEST)]
+Name = Annotated[str, Field(max_length=64)]
+
+
+class SecretBody(BaseModel):
+    """What holds a password or a code: never repeated, not even in an error."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class SetupBody(SecretBody):
+    """The first administrator."""
+
+    code: SecretStr = Field(max_length=100, description="From the engine's log or 'willis setup-code'")
+    name: Name
+    password: Password
+
+
+class LoginBody(SecretBody):
+    """Who signs in."""
+
+    name: Name
+    password: Password
+    code: SecretStr | None = Field(
+        None, max_length=100, description="Of the second factor, or a recovery code"
+    )
+
+
+def routes(app: FastAPI, identity: Identity) -> None:
+    """Add them to ``app``."""
+
+    @app.get("/api/v1/setup", **needs(Need.NOTHING))
+    async def setup_needed() -> Json:
+        """Whether the first administrator is still to be made."""
+        return {"needed": identity.setup_needed()}
+
+    @app.post("/api/v1/setup", status_code=201, **needs(Need.NOTHING))
+    async def set_up(body: SetupBody, request: Request, who: Asking) -> Json:
+        """Make the first administrator, with the one-time code."""
+        code, password = body.code.get_secret_value(), body.password.get_secret_value()
+        return _opened(await identity.set_up(code, body.name, password, who.source), request, who)
+
+    @app.post("/api/v1/login", **needs(Need.NOTHING))
+    async def login(body: LoginBody, request: Request, who: Asking) -> Json:
+        """Begin a session."""
+        code = None if body.code is None else body.code.get_secret_value()
+        password = body.password.get_secret_value()
+        return _opened(await identity.login(body.name, password, code, who.source), request, who)
+
+    @app.post("/api/v1/logout", **needs(Need.SELF))
+    async def logout(request: Request) -> Json:
+        """End the session that asks."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.casefold() == SESSION_SCHEME.casefold():
+            identity.sessions.end(key)
+        return {"ended": scheme.casefold() == SESSION_SCHEME.casefold()}
+
+    @app.get("/api/v1/me", **needs(Need.SELF))
+    async def me(who: Asking) -> Json:
+        """Who asks, and what they may do."""
+        user = identity.users.get(who.name) if who.way is Way.SESSION else None
+        return {
+            "name": who.name,
+            "way": who.way.value,
+            "grants": grant_rows(who.grants),
+            "second_factor": user is not None and user.second_factor,
+        }
+
+
+def handlers(app: FastAPI) -> None:
+    """Add the answers to whoever does not get in."""
+    app.add_exception_handler(NotKnown, _not_known)
+    app.add_exception_handler(Slowed, _slowed)
+    app.add_exception_handler(Busy, _slowed)
+
+
+def grant_rows(grants: tuple[Grant, ...]) -> list[Json]:
+    """As they are written in bodies."""
+    return [{"role": grant.role.value, "services": list(grant.services)} for grant in grants]
+
+
+def _opened(opened: Opened, request: Request, before: Caller) -> Json:
+    """The session. From here on the request is its user's, for the audit trail."""
+    request.scope["caller"] = Caller(opened.name, Way.SESSION, (), before.source)
+    return {
+        "session": opened.key,
+        "name": opened.name,
+        "idle_s": int(opened.idle_s),
+        "absolute_s": int(opened.absolute_s),
+    }
+
+
+def _not_known(_: Request, error: Exception) -> JSONResponse:
+    kind = "second-factor" if isinstance(error, SecondFactorNeeded) else "not-signed-in"
+    return _problem(kind, 401, str(error), {"WWW-Authenticate": "Bearer"})
+
+
+def _slowed(_: Request, error: Exception) -> JSONResponse:
+    wait_s = error.wait_s if isinstance(error, Slowed) else 2
+    return _problem("slowed", 429, str(error), {"Retry-After": str(wait_s)})
+
+
+def _problem(kind: str, status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
+    body = {"type": f"/api/v1/problems/{kind}", "title": kind.replace("-", " "), "status": status}
+    return JSONResponse(body | {"detail": detail}, status, headers, "application/problem+json")

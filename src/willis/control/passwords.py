@@ -1,0 +1,59 @@
+"""Passwords at rest: argon2id (RFC 9106); a guess costs 64 MiB and a fifth of a second.
+
+It costs us the same: it runs in threads, two at once, and a crowd that waits for it is sent away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+_AT_ONCE = 2
+_MOST = 16
+"""Looked at or waiting."""
+_NOBODYS = "$argon2id$v=19$m=65536,t=3,p=1$gAPNdNhOVO9K6NrY9m/TKg$6enuXfDrAVGyIVw93WeKt0BsJhPeTtnOI6Zs+LjKe10"
+"""Of a password that was thrown away: a name that nobody has takes as long as one that somebody has."""
+
+
+class Busy(Exception):
+    """Too many passwords wait to be looked at."""
+
+
+class Passwords:
+    """Used in the event loop's thread."""
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._here = 0
+
+    async def hash(self, password: str) -> str:
+        """What is kept of ``password``. Raises Busy."""
+        async with self._place():
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def fits(self, kept: str | None, password: str) -> bool:
+        """Whether ``kept`` was made of ``password``; None takes as long, and never was. Raises Busy."""
+        async with self._place():
+            return await asyncio.to_thread(self._verify, kept or _NOBODYS, password) and kept is not None
+
+    def _verify(self, kept: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(kept, password)
+        except VerifyMismatchError:
+            return False
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        if self._here >= _MOST:
+            raise Busy("many people sign in at once; try again in a moment")
+        self._here += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._here -= 1
