@@ -22,6 +22,8 @@ from willis.api import (
     problems,
     reports,
 )
+    secrets,
+    users,
 from willis.api.audited import Audited
 from willis.api.door import Door
 from willis.control.controller import Controller
@@ -48,3 +50,4 @@ def build(controller: Controller, home: Path) -> FastAPI:
     doctor.routes(app, controller.doctor)
     list(needs.needed(app))
     return app
+    secrets.routes(app, controller.secrets)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, audit, certificate, doctor, live, show
+from willis.cli import acme, audit, certificate, doctor, live, secret, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -81,6 +81,7 @@ doctor.add(app, _asking)
 app.add_typer(acme.commands(_asking), name="acme")
 app.add_typer(audit.commands(_asking), name="audit")
 app.add_typer(certificate.commands(_asking), name="certificate")
+app.add_typer(secret.commands(_asking), name="secret")
 
 
 def _read(path: Path) -> str:

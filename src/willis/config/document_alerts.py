@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from willis.config.fields import Key, Many, Record
 from willis.config.scalars import Choice, Integer, Name, Text
-from willis.model.alerts import Alerts, Mail, MailTls, Syslog, Transport, Webhook
+from willis.model.alerts import Alerts, Login, Mail, MailTls, Syslog, Transport, Webhook
 from willis.model.event import Severity
 
 _SERVER = Text(
@@ -29,22 +29,46 @@ _AUTHORITY = Key(
     "authority", Name("authority"), "Who signed its certificate: a name in the store.", default="the system's"
 )
 _PORT = Integer(1, 65535)
+_USER = Text("user name", r"[A-Za-z0-9._@+-]{1,128}", "letters, digits and ._@+-", "willis@example.org")
 
+LOGIN = Record(
+    "Login",
+    (
+        Key("user", _USER, "The user name there.", required=True),
+        Key(
+            "secret",
+            Name("secret"),
+            "The password: a name of `willis secret set`, never the password itself.",
+            required=True,
+        ),
+    ),
+    makes=Login,
+)
 WEBHOOK = Record(
     "Webhook",
-    (Key("url", _URL, "Each event is posted there as JSON.", required=True), _AUTHORITY),
+    (
+        Key("url", _URL, "Each event is posted there as JSON.", required=True),
+        _AUTHORITY,
+        Key(
+            "secret",
+            Name("secret"),
+            "What is sent as a bearer token, over https only: a name of `willis secret set`.",
+            default="none",
+        ),
+    ),
     short="url",
     makes=Webhook,
 )
 MAIL = Record(
     "Mail",
     (
-        Key("server", _SERVER, "The mail server; Willis does not log in there.", required=True),
+        Key("server", _SERVER, "The mail server.", required=True),
         Key("port", _PORT, "Its port.", default="`25`"),
         Key("sender", EMAIL, "Who the mail is from.", required=True),
         Key("to", Many("address", EMAIL, most=50, bare=True), "Who gets it.", required=True),
         Key("tls", Choice(MailTls), "How the connection is protected.", default="`starttls`"),
         _AUTHORITY,
+        Key("login", LOGIN, "Who Willis is there.", default="it does not log in"),
     ),
     makes=Mail,
 )

@@ -12,6 +12,7 @@ from willis.config.addresses import is_edge
 from willis.config.places import at, servers
 from willis.config.problem import Fault, Path, Severity
 from willis.config.rules_acme import ACME_RULES
+from willis.config.rules_alerts import ALERT_RULES
 from willis.config.rules_http import HTTP_SITE_RULES
 from willis.config.rules_translation import TRANSLATION_SITE_RULES
 from willis.config.rules_transparent import TRANSPARENT_SITE_RULES
@@ -190,4 +191,5 @@ SITE_RULES: tuple[Callable[[Config], Iterator[Fault]], ...] = (
     host_is_used,
     host_has_one_name,
     *ACME_RULES,
+    *ALERT_RULES,
 )

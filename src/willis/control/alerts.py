@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from willis.control.receivers import Failed, Find, Message, Receiver, receiver
+from willis.control.secrets import Secrets
 from willis.model.alerts import Alerts, Mail, Syslog, Webhook
 from willis.model.event import Condition, Event, Severity
 
@@ -29,9 +30,12 @@ Setting = Webhook | Mail | Syslog
 class Alerter:
     """Made and used in the event loop's thread."""
 
-    def __init__(self, node: str, find: Find, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, node: str, find: Find, secrets: Secrets, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._node = node
         self._find = find
+        self._secrets = secrets
         self._clock = clock
         self._lines: dict[Setting, _Line] = {}
 
@@ -44,7 +48,7 @@ class Alerter:
             return
         for setting in wanted:
             if setting not in self._lines:
-                self._lines[setting] = _Line(receiver(setting, self._find), self._clock)
+                self._lines[setting] = _Line(receiver(setting, self._find, self._secrets), self._clock)
             self._lines[setting].put(Message(self._node, event))
 
     def failures(self) -> Iterator[Condition]:

@@ -72,7 +72,14 @@ class Wish:
 class Changes:
     """Plans and applies documents, one at a time."""
 
-    def __init__(self, store: Store, loop: Loop, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        loop: Loop,
+        lacking: Callable[[Config], Iterable[str]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``lacking``: what a config names that this node does not have, in sentences with their remedies."""
         self._store = store
         self._loop = loop
         self._clock = clock
@@ -86,6 +93,7 @@ class Changes:
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._lacking = lacking
 
     async def plan(self, document: str) -> Plan:
         """What ``document`` would change. Raises Invalid, or Refused if an engine would not take it."""
@@ -104,6 +112,9 @@ class Changes:
         return Plan(
             base=running.number if running else None,
             checksum=_checksum(running, document),
+        lacking = "; ".join(self._lacking(config))
+        if lacking:
+            raise Refused(lacking)
             config=config,
             impact=impact(self._loop.config, config),
             changes=tuple(changes),

@@ -28,6 +28,7 @@ from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
 from willis.control.shares import Shares
+from willis.control.secrets import Keeping, Secrets
 from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial
 from willis.engines.port import Client, Engine, Ties
 from willis.health.schedule import Schedule
@@ -81,7 +82,9 @@ class Controller:
         self.loop = Loop(engines, config, status)
         self.audit = Audit(store)
         self.identity = Identity(store.database)
-        self.changes = Changes(store, self.loop)
+        self.sealed = Secrets(store.database.path.parent / "secrets")
+        self.secrets = Keeping(self.sealed, self.loop)
+        self.changes = Changes(store, self.loop, self.secrets.lacking)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store, self.audit.itself)
         self.oldest = Oldest(self.loop)
@@ -89,7 +92,7 @@ class Controller:
         self._shares = Shares(self.loop, self._listening)
         self._refusing = Refusing(self.loop)
         self.doctor = Doctor(self.loop)
-        alerter = Alerter(node, certificates.authority_path)
+        alerter = Alerter(node, certificates.authority_path, self.sealed)
         sources = [alerter.failures, self._listening.silent, self.doctor.errors]
         if renewal is not None:
             sources.append(renewal.conditions)

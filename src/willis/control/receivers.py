@@ -16,6 +16,7 @@ from typing import Protocol
 
 import httpx
 
+from willis.control.secrets import SecretError, Secrets
 from willis.model.alerts import Mail, MailTls, Syslog, Transport, Webhook
 from willis.model.event import Event, Severity
 
@@ -63,20 +64,20 @@ class Receiver(Protocol):
         ...
 
 
-def receiver(setting: Webhook | Mail | Syslog, find: Find) -> Receiver:
+def receiver(setting: Webhook | Mail | Syslog, find: Find, secrets: Secrets) -> Receiver:
     """Whom a part of the document means."""
     match setting:
         case Webhook():
-            return _Webhook(setting, find)
+            return _Webhook(setting, find, secrets)
         case Mail():
-            return _Mail(setting, find)
+            return _Mail(setting, find, secrets)
         case Syslog():
             return _Syslog(setting, find)
 
 
 class _Webhook:
-    def __init__(self, setting: Webhook, find: Find) -> None:
-        self._setting, self._find = setting, find
+    def __init__(self, setting: Webhook, find: Find, secrets: Secrets) -> None:
+        self._setting, self._find, self._secrets = setting, find, secrets
         self.name = f"webhook {httpx.URL(setting.url).host}"
 
     async def send(self, message: Message) -> None:
@@ -89,22 +90,29 @@ class _Webhook:
         try:
             trust = _trust(self._setting.authority, self._find)
             async with httpx.AsyncClient(verify=trust, timeout=_PATIENCE_S, trust_env=False) as http:
-                answer = await http.post(self._setting.url, json=body)
-        except (httpx.HTTPError, OSError) as error:
+                answer = await http.post(self._setting.url, json=body, headers=self._proof())
+        except (httpx.HTTPError, OSError, SecretError) as error:
             raise Failed(str(error) or type(error).__name__) from error
         if not answer.is_success:
             raise Failed(f"it answered HTTP {answer.status_code}")
 
+    def _proof(self) -> dict[str, str]:
+        """RFC 6750, 2.1. Raises SecretError."""
+        secret = self._setting.secret
+        return {} if secret is None else {"Authorization": f"Bearer {self._secrets.get(secret)}"}
+
 
 class _Mail:
-    def __init__(self, setting: Mail, find: Find) -> None:
-        self._setting, self._find = setting, find
+    def __init__(self, setting: Mail, find: Find, secrets: Secrets) -> None:
+        self._setting, self._find, self._secrets = setting, find, secrets
         self.name = f"mail by {setting.server}"
 
     async def send(self, message: Message) -> None:
         try:
             await asyncio.to_thread(self._send, message)
-        except (smtplib.SMTPException, OSError) as error:
+        except smtplib.SMTPAuthenticationError as error:
+            raise Failed(f"it refused the login: {error.smtp_code}") from error
+        except (smtplib.SMTPException, OSError, SecretError) as error:
             raise Failed(str(error) or type(error).__name__) from error
 
     def _send(self, message: Message) -> None:
@@ -119,6 +127,8 @@ class _Mail:
         with session:
             if setting.tls is MailTls.STARTTLS:
                 session.starttls(context=trust)
+            if setting.login is not None:
+                session.login(setting.login.user, self._secrets.get(setting.login.secret))
             session.send_message(self._mail(message))
 
     def _mail(self, message: Message) -> EmailMessage:

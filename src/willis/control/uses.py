@@ -1,6 +1,6 @@
-"""Who names what of the certificate store: services with their checks, ``acme`` and ``alerts``. Pure.
+"""Who names what of the certificate store and of the sealed secrets: services, and sections such as ``acme``.
 
-Nothing that is named may be removed. The whole config is walked, so that a new place in the
+Pure. Nothing that is named may be removed. The whole config is walked, so that a new place in the
 model that holds one of these records is seen without a word here.
 """
 
@@ -19,14 +19,23 @@ def certificate_users(config: Config, name: str) -> list[str]:
 
 
 def authority_users(config: Config, name: str) -> list[str]:
-    """The services that trust this authority, and ``acme`` or ``alerts``."""
+    """The services that trust this authority, and sections of the document such as ``alerts``."""
     return [user for user, thing in _users(config) if name in _authorities(thing)]
+
+
+def secret_users(config: Config, name: str) -> list[str]:
+    """The sections of the document that name this secret."""
+    return [user for user, thing in _users(config) if name in _secrets(thing)]
+
+
+def secret_names(config: Config) -> frozenset[str]:
+    """Every secret that the document names."""
+    return frozenset(name for _, thing in _users(config) for name in _secrets(thing) if name is not None)
 
 
 def _users(config: Config) -> Iterator[tuple[str, object]]:
     yield from ((service.name, service) for service in config.services)
-    yield "acme", config.acme
-    yield "alerts", config.alerts
+    yield from ((each.name, getattr(config, each.name)) for each in fields(config) if each.name != "services")
 
 
 def _certificates(thing: object) -> Iterator[str | None]:
@@ -42,6 +51,10 @@ def _certificates(thing: object) -> Iterator[str | None]:
 
 def _authorities(thing: object) -> Iterator[str | None]:
     return (getattr(each, "authority", None) for each in _within(thing))
+
+
+def _secrets(thing: object) -> Iterator[str | None]:
+    return (getattr(each, "secret", None) for each in _within(thing))
 
 
 def _within(thing: object) -> Iterator[object]:

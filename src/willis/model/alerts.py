@@ -31,6 +31,17 @@ class Webhook:
     url: str
     authority: str | None = None
     """Who signed its certificate, by name in the store; None: the system's authorities."""
+    secret: str | None = None
+    """By name, what is sent along as a bearer token (RFC 6750); None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who Willis is at a mail server."""
+
+    user: str
+    secret: str
+    """The password's name among the sealed secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,8 @@ class Mail:
     port: int = 25
     tls: MailTls = MailTls.STARTTLS
     authority: str | None = None
+    login: Login | None = None
+    """None: the server relays for the node's address."""
 
 
 @dataclass(frozen=True, slots=True)

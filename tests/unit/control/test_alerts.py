@@ -15,10 +15,12 @@ import pytest
 from willis.control import alerts as room
 from willis.control.alerts import Alerter
 from willis.control.receivers import Message, syslog_line
+from willis.control.secrets import Secrets
 from willis.model.alerts import Alerts, Mail, MailTls, Syslog, Transport, Webhook
 from willis.model.event import Event, Severity
 
 EVENT = Event(7, Severity.ERROR, "DicomRouting", "no server takes new connections", 1_795_520_061.5)
+NO_SECRETS = Secrets(Path("/nowhere/secrets"))
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -38,7 +40,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def alerter() -> Alerter:
-    return Alerter("lb1", lambda name: Path("/nowhere") / name)
+    return Alerter("lb1", lambda name: Path("/nowhere") / name, NO_SECRETS)
 
 
 def test_a_webhook_gets_the_event_as_json() -> None:
@@ -143,7 +145,7 @@ def test_no_more_than_ten_a_minute_and_the_rest_is_counted() -> None:
     async def story() -> None:
         nonlocal now
         async with server(talk) as port:
-            told = Alerter("lb1", Path, lambda: now)
+            told = Alerter("lb1", Path, NO_SECRETS, lambda: now)
             alerts = Alerts(syslog=(Syslog("127.0.0.1", port, Transport.TCP),))
             for _ in range(500):
                 told.tell(EVENT, alerts)
