@@ -43,6 +43,40 @@ def engine(
         raise typer.Exit(1) from None
 
 
+@app.command()
+def web(
+    listen: Annotated[
+        list[str], typer.Option(metavar="ADDRESS:PORT", help="Where to serve HTTPS; may be repeated")
+    ] = ["127.0.0.1:8443"],  # noqa: B006 - typer copies it
+    host: Annotated[
+        list[str] | None, typer.Option(help="A name that clients call this node by; may be repeated")
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="Serve only clients from there; may be repeated"),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM with its chain; without it, one is made at the first start")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM, of --certificate")] = None,
+    run_dir: Annotated[Path, typer.Option(help="The engine's")] = Path("/run/willis"),
+    state_dir: Annotated[Path, typer.Option(help="Where the made certificate is")] = Path(
+        "/var/lib/willis-web"
+    ),
+    user: Annotated[str, typer.Option(help="Whom root becomes before it serves anybody")] = "willis-web",
+) -> None:
+    """Serve the API over HTTPS, without any right but to speak to the engine's socket."""
+    from willis.web import options, server
+
+    try:
+        server.run(options.read(listen, host, allow, certificate, key, run_dir, state_dir, user))
+    except options.Unfit as error:
+        raise typer.BadParameter(str(error)) from None
+    except server.StartError as error:
+        show.failure(str(error), [])
+        raise typer.Exit(1) from None
+
+
 @app.command("restore-backup")
 def restore_backup(
     file: Annotated[Path, typer.Argument(help="A file of 'willis backup'")],

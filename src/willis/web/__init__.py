@@ -1,0 +1,1 @@
+"""``willis web``: the unprivileged front that people and programs reach over the network."""

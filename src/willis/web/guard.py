@@ -1,0 +1,99 @@
+"""Stands before all routes: what it refuses reaches neither a route of ours nor the engine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from willis.web import cookies, hosts, origin, targets
+from willis.web.buckets import Buckets
+from willis.web.headers import secured
+from willis.web.problems import problem
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_NO_PROOF = 401
+
+
+def _strangers() -> Buckets:
+    return Buckets(burst=60, per_second=1.0)
+
+
+@dataclass(slots=True)
+class Door:
+    """Who may come in, and under which names."""
+
+    names: frozenset[str]
+    """Host names and addresses answered to beside the address connected to, in lower case."""
+    networks: tuple[hosts.Network, ...] = ()
+    """Where clients may come from; empty: anywhere."""
+    strangers: Buckets = field(default_factory=_strangers)
+    """Requests without a credential, and credentials that the engine did not take."""
+
+
+class Guard:
+    """ASGI middleware around the whole application; sets the headers of every answer too."""
+
+    def __init__(self, app: ASGIApp, door: Door, clock: Callable[[], float] = time.monotonic) -> None:
+        self._app = app
+        self._door = door
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers, client = Headers(scope=scope), client_of(scope)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if message["status"] == _NO_PROOF and _has_credential(headers):
+                    self._door.strangers.take(client, self._clock())
+                message = {**message, "headers": secured(message.get("headers", ()))}
+            await send(message)
+
+        refusal = self._refusal(scope, headers, client)
+        if refusal is None and not _has_credential(headers):
+            self._door.strangers.take(client, self._clock())
+        await (refusal or self._app)(scope, receive, answer)
+
+    def _refusal(self, scope: Scope, headers: Headers, client: str) -> Response | None:
+        if not hosts.allowed(client, self._door.networks):
+            return problem(403, "not from here", f"{client} is in no network of --allow")
+        if not hosts.meant(headers.get("host", ""), self._door.names, scope["server"][0]):
+            return problem(
+                421, "not this host", "this node does not answer to that name; add it with --host NAME"
+            )
+        why = targets.refused(target_of(scope))
+        if why is not None:
+            return problem(400, "bad target", why)
+        if scope["method"] not in METHODS:
+            return problem(405, "no such method", f"only {', '.join(sorted(METHODS))} are served")
+        wait = self._door.strangers.wait(client, self._clock())
+        if wait > 0:
+            why = f"too many requests from {client} without a valid credential; the console is not affected"
+            return problem(429, "too many requests", why, retry_s=math.ceil(wait))
+        cookie = cookies.read(headers.get("cookie"), cookies.SESSION) is not None
+        why = origin.forged(scope["method"], headers, cookie=cookie)
+        return None if why is None else problem(403, "forged", f"refused, since {why}")
+
+
+def client_of(scope: Scope) -> str:
+    """The address that asks, as the kernel says; an IPv4 one never in IPv6's clothes."""
+    address = hosts.plain_address(scope["client"][0])
+    return str(address)
+
+
+def target_of(scope: Scope) -> bytes:
+    """Path and query as they came."""
+    path: bytes = scope["raw_path"]
+    query: bytes = scope["query_string"]
+    return path + b"?" + query if query else path
+
+
+def _has_credential(headers: Headers) -> bool:
+    return "authorization" in headers or cookies.read(headers.get("cookie"), cookies.SESSION) is not None
