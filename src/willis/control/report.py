@@ -64,17 +64,21 @@ def sentence(service: VirtualService, member: Member) -> str:
         return f"{who} is above its watermark and takes no new connections until it has room again."
     if member.away:
         return f"{who} wants no new connections by its own word; its check says {member.health.verdict}."
-    verdict = member.health.verdict
     though = (
         f" It serves all the same: the floor of {service.name} is {service.floor}." if member.by_floor else ""
     )
-    return f"{who} is {verdict}: {member.health.reason}.{though}"
+    if member.health.held and member.takes_new and not member.by_floor:
+        though = " It serves all the same: nobody else does."
+    word = "held back" if member.health.held else member.health.verdict
+    return f"{who} is {word}: {member.health.reason}.{though}"
 
 
 def advice(member: Member) -> str:
     """What to try."""
     if member.admin.value != "online":
         return f"Bring it back with 'willis online {member.server.host}'."
+    if member.health.held:
+        return "Nothing if you just repaired it; else look in its log for why it comes and goes."
     return _ADVICE[member.health.verdict]
 
 

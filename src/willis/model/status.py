@@ -48,6 +48,8 @@ class Health:
     reason: str = "not checked yet"
     since: float = 0.0
     """Seconds since the epoch at which the verdict last changed."""
+    held: bool = False
+    """The verdict is bad although it answers again: it fell too often lately to be trusted yet."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

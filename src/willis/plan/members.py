@@ -125,6 +125,8 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
         found = [_kept(member) for member in found]
     return tuple(found)
 
+    if service.fallback is None and not any(member.takes_new for member in found):
+        found = [_tried(member) for member in found]
 
 def _without_those_away(found: list[Member], service: VirtualService, status: Status) -> list[Member]:
     """A server's own word drains it, unless it would be the last: mad agents must not empty a pool."""
@@ -154,7 +156,9 @@ def _with_needs(checked: Health, server: RealServer, status: Status) -> Health:
     for need in server.needs:
         found = status.health.get(needed(need), Health())
         if found.verdict in _DOWN:
-            return Health(Verdict.FAILING, f"its {need.name} is {found.verdict}: {found.reason}", found.since)
+            word = "held back" if found.held else found.verdict
+            reason = f"its {need.name} is {word}: {found.reason}"
+            return Health(Verdict.FAILING, reason, found.since, found.held)
     return checked
 
 
@@ -177,10 +181,17 @@ def uses_fallback(service: VirtualService, pool: tuple[Member, ...]) -> bool:
 
 def state(pool: tuple[Member, ...]) -> State:
     """The service's state from its members."""
+def _tried(member: Member) -> Member:
+    """One that answers but is held back serves where nobody else would."""
+    if member.admin is not Admin.ONLINE or not member.health.held:
+        return member
+    return replace(member, standing=Standing.OPEN)
+
+
     able = sum(m.takes_new for m in pool)
     if able == 0:
         return State.DOWN
-    whole = able == len(pool) and not any(m.by_floor for m in pool)
+    whole = able == len(pool) and not any(m.by_floor or m.health.held for m in pool)
     return State.UP if whole else State.DEGRADED
 
 

@@ -1,4 +1,8 @@
-"""From single looks to a verdict: rise and fall in a row, and what is remembered of a target."""
+"""From single looks to a verdict: rise and fall in a row, and what is remembered of a target.
+
+A server that comes and goes is worse than one that is gone: each fall costs clients their
+connections. So one that falls often must give more good answers in a row before it is trusted.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,10 @@ _ACQUAINTED = 20
 """So many good looks make what is usual."""
 _PACE, _SLOW_PACE = 0.1, 0.002
 """How much the newest look counts; a slow one counts little, and wins in the end."""
+_MEMORY_S, _FORGIVEN = 300.0, 3
+"""So long a fall is remembered, and so many of them slow nobody: outages, restarts and their repair."""
+_MOST_DOUBLINGS, _MOST_WAIT_S = 3, 60.0
+"""Each further fall doubles ``rise``, at most so often, and to looks that take no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +96,28 @@ class Track:
     """How long good looks take, by what they ask."""
     last_good: Result | None = None
     last_failed: Result | None = None
+    falls: tuple[float, ...] = ()
+    """When it lately fell from a good verdict to a bad one, in seconds since the epoch."""
+
+    def fallen(self, now: float) -> tuple[float, ...]:
+        """The falls that are still remembered."""
+        return tuple(at for at in self.falls if 0 <= now - at < _MEMORY_S)
+
+    def trusted_after(self, check: Check, now: float) -> int:
+        """Good looks in a row that bring it back: ``check.rise``, or more after many falls."""
+        further = len(self.fallen(now)) - _FORGIVEN
+        if further <= 0:
+            return check.rise
+        most = max(check.rise, int(_MOST_WAIT_S / check.interval_s))
+        return min(check.rise << min(further, _MOST_DOUBLINGS), most)
 
 
 def advance(track: Track, result: Result, check: Check, now: float) -> Track:
     """The track after one more look. ``now``: seconds since the epoch.
 
     The first result is believed at once; afterwards ``check.rise`` successes or
-    ``check.fall`` failures in a row turn the verdict. Between two good verdicts (up,
+    ``check.fall`` failures in a row turn the verdict; after many falls it takes more
+    successes, and once it has ``check.rise`` of them it is *held back*. Between two good verdicts (up,
     busy) or two bad ones (dead, hung, failing, misconfigured) the newest holds at once.
     A look that failed on our own side changes no verdict and breaks no row.
     """
@@ -103,15 +126,27 @@ def advance(track: Track, result: Result, check: Check, now: float) -> Track:
     if result.ok:
         track, result = _timed(track, result)
         after = replace(track, successes=track.successes + 1, failures=0, last_good=result)
-        turned = after.successes >= check.rise
+        turned = after.successes >= track.trusted_after(check, now)
     else:
         after = replace(track, successes=0, failures=track.failures + 1, last_failed=result)
         turned = after.failures >= check.fall
     was = track.health.verdict
     same_side = (was in GOOD) is result.ok
     if was is Verdict.UNKNOWN or same_side or turned:
-        return replace(after, health=_health(track.health, result, now))
+        fell = was in GOOD and not result.ok
+        falls = (*track.fallen(now), now) if fell else track.falls
+        return replace(after, health=_health(track.health, result, now), falls=falls)
+    if result.ok and after.successes >= check.rise:
+        return replace(after, health=_held(after, check, now))
     return after
+
+
+def _held(track: Track, check: Check, now: float) -> Health:
+    reason = (
+        f"answers again, but fell {len(track.fallen(now))} times within {_MEMORY_S / 60:g} minutes: "
+        f"trusted after {track.trusted_after(check, now)} good looks in a row"
+    )
+    return replace(track.health, reason=reason, held=True)
 
 
 def _timed(track: Track, result: Result) -> tuple[Track, Result]:

@@ -8,10 +8,22 @@ from ipaddress import IPv4Address
 import pytest
 
 from tests.builders import dr, seen, server, site, web
+from willis.control.report import sentence
 from willis.model.check import Check
-from willis.model.service import Need
+from willis.model.service import Need, VirtualService
 from willis.model.status import Admin, Health, Place, Status, Verdict
-from willis.plan.members import Standing, State, admin_of, members, needed, state, targets, uses_fallback
+from willis.plan.members import (
+    Member,
+    Standing,
+    State,
+    admin_of,
+    members,
+    needed,
+    state,
+    target,
+    targets,
+    uses_fallback,
+)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +130,24 @@ def test_a_full_server_keeps_what_it_has() -> None:
     pool = members(config.services[0], replace(seen(config), full=frozenset({Place("vna1", "DicomRouting")})))
     assert [(m.standing, m.full) for m in pool][0] == (Standing.DRAIN, True)
     assert [m.takes_new for m in pool] == [False, True, True]
+
+
+def test_a_server_that_is_held_back_serves_only_where_nobody_else_would() -> None:
+    service = dr(pool=(server(1), server(2)))
+    config = site(service)
+
+    def pool(of: VirtualService = service, **verdicts: Verdict) -> tuple[Member, ...]:
+        status = seen(config, **verdicts)
+        held = Health(Verdict.DEAD, "answers again, but fell 4 times", held=True)
+        return members(of, replace(status, health={**status.health, target(of, of.pool[0]): held}))
+
+    assert [m.takes_new for m in pool()] == [False, True]
+    alone = pool(vna2=Verdict.DEAD)
+    assert [m.takes_new for m in alone] == [True, False]
+    assert state(alone) is State.DEGRADED
+    assert sentence(service, alone[0]) == (
+        "vna1 in DicomRouting is held back: answers again, but fell 4 times. "
+        "It serves all the same: nobody else does."
+    )
+    spared = replace(service, fallback=server(4))
+    assert uses_fallback(spared, pool(spared, vna2=Verdict.DEAD))

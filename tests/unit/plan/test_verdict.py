@@ -111,3 +111,83 @@ def test_light_and_deep_looks_are_not_compared() -> None:
 def test_a_little_more_of_very_little_is_nothing() -> None:
     known = after(*[replace(GOOD, took_ms=0.5)] * 25)
     assert after(*[replace(GOOD, took_ms=60.0)] * 5, track=known).health.verdict is Verdict.UP
+
+
+EACH_SECOND = Check(interval_s=1.0, rise=2, fall=2)
+
+
+class Server:
+    """A target that was up at second 100, on a clock of its own: a look at each interval."""
+
+    def __init__(self, check: Check = EACH_SECOND) -> None:
+        self.check, self.now, self.track = check, 100.0, after(GOOD, check=check)
+
+    def look(self, *results: Result) -> Health:
+        for result in results:
+            self.now += self.check.interval_s
+            self.track = advance(self.track, result, self.check, self.now)
+        return self.track.health
+
+    def recover(self) -> int:
+        """Good looks until it is up."""
+        looks = 0
+        while self.track.health.verdict is not Verdict.UP:
+            looks += 1
+            self.look(GOOD)
+        return looks
+
+    def fail(self) -> None:
+        self.look(*[BAD] * self.check.fall)
+
+    def outages(self, times: int) -> list[int]:
+        found = []
+        for _ in range(times):
+            self.fail()
+            found.append(self.recover())
+        return found
+
+
+def test_who_falls_often_must_be_good_for_longer_and_three_outages_slow_nobody() -> None:
+    assert Server().outages(8) == [2, 2, 2, 4, 8, 16, 16, 16]
+
+
+def test_a_calm_time_is_forgiven() -> None:
+    server = Server()
+    server.outages(6)
+    server.look(*[GOOD] * 300)
+    assert server.outages(3) == [2, 2, 2]
+
+
+def test_nobody_waits_for_longer_than_a_minute_and_rise_is_never_less() -> None:
+    assert Server(replace(EACH_SECOND, interval_s=5.0)).outages(7)[3:] == [4, 8, 12, 12]
+    assert Server(replace(EACH_SECOND, interval_s=30.0)).outages(6) == [2] * 6
+    assert Server(replace(EACH_SECOND, interval_s=1.0, rise=100)).outages(2) == [100, 100]
+
+
+def test_one_that_is_held_back_says_so_until_it_fails_or_is_up() -> None:
+    server = Server()
+    server.outages(3)
+    server.fail()
+    assert server.look(GOOD) == Health(Verdict.DEAD, BAD.reason, server.now - 1)
+    held = server.look(GOOD)
+    assert (held.verdict, held.held) == (Verdict.DEAD, True)
+    assert held.reason == (
+        "answers again, but fell 4 times within 5 minutes: trusted after 4 good looks in a row"
+    )
+    assert server.look(GOOD) == held, "nothing new wakes nobody"
+    assert not server.look(BAD).held
+    assert server.look(*[GOOD] * 4) == Health(Verdict.UP, GOOD.reason, server.now)
+
+
+@given(st.lists(st.booleans(), max_size=300), st.integers(1, 4), st.integers(1, 3))
+def test_falls_are_few_and_a_server_that_stays_good_comes_back(
+    answers: list[bool], rise: int, fall: int
+) -> None:
+    """Within what is remembered: six falls, each further one after eight times ``rise``."""
+    check = replace(EACH_SECOND, rise=rise, fall=fall)
+    server, falls = Server(check), 0
+    for ok in answers:
+        was, now = server.track.health.verdict, server.look(GOOD if ok else BAD).verdict
+        falls += was is Verdict.UP and now is not Verdict.UP
+    assert falls <= 6 + len(answers) / (8 * rise + fall)
+    assert server.recover() <= 8 * rise
