@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 
 from willis.health import faults
+from willis.health.faults import Ended
 from willis.model.check import Target
 
 _TRIES = 3
@@ -33,13 +34,17 @@ class Knock:
         self._prepare = prepare
         self._opened = opened
         self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[tuple[int, socket.socket]] = self._loop.create_future()
+        self._answer: asyncio.Future[tuple[int, socket.socket] | None] = self._loop.create_future()
         self._sockets: list[tuple[socket.socket, int]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._step_s = 0.0
 
     def __enter__(self) -> Knock:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         for sock, descriptor in self._sockets:
             # Once closed, the number may already be another look's.
             if sock.fileno() == descriptor:
@@ -48,18 +53,31 @@ class Knock:
 
     async def answer(self, timeout_s: float) -> int | None:
         """SO_ERROR of the first that is answered; None for silence. Raises Ended, OSError."""
-        for _ in range(_TRIES):
-            self._send()
-            await asyncio.wait((self._answer,), timeout=timeout_s / _TRIES)
-            if self._answer.done():
-                return self._answer.result()[0]
-        return None
+        self._step_s = timeout_s / _TRIES
+        self._try()
+        found = await self._answer
+        return None if found is None else found[0]
 
     def taken(self) -> socket.socket:
         """The connected socket, the caller's from now on."""
-        sock = self._answer.result()[1]
-        self._sockets = [each for each in self._sockets if each[0] is not sock]
-        return sock
+        found = self._answer.result()
+        assert found is not None  # noqa: S101 - there was an answer
+        self._sockets = [each for each in self._sockets if each[0] is not found[1]]
+        return found[1]
+
+    def _try(self) -> None:
+        """The next SYN, and a timer for what follows its silence. (A task a look would cost far more.)"""
+        if self._answer.done():
+            return
+        if len(self._sockets) == _TRIES:
+            self._answer.set_result(None)
+            return
+        try:
+            self._send()
+        except (Ended, OSError) as error:
+            self._answer.set_exception(error)
+            return
+        self._timer = self._loop.call_later(self._step_s, self._try)
 
     def _send(self) -> None:
         target = self._target

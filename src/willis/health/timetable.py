@@ -1,10 +1,11 @@
 """When to look at which target. Clock and chance come from outside, so this is plain arithmetic.
 
 The first look is due at once. The second falls anywhere in one interval, so that
-targets which appeared together drift apart; from then on every look comes after the
-interval, 10 % more or less. While the row of successes or failures is shorter than the
-verdict needs, looks come after 0.3 s: a killed server is out after one interval and one
-quick repeat.
+targets which appeared together drift apart; from then on a look begins one interval, or up
+to 10 % less, after the last one began. While the row of successes or failures is shorter
+than the verdict needs, looks begin 0.3 s after each other, or at once where the last one took
+longer: a killed server is out after one interval and one quick repeat, a silent one after at
+most one interval and ``fall`` time-outs.
 
 A target with a deep question is asked the light one only while it is settled and well, and
 after ``every`` of those the deep one again. So a server that only the deep look finds ill
@@ -38,6 +39,8 @@ class Due(NamedTuple):
 class _Entry:
     check: Check
     due: float
+    began: float = 0.0
+    """When the last look did."""
     looks: int = 0
     ok: bool | None = None
     row: int = 0
@@ -94,7 +97,7 @@ class Timetable:
             return None
         _, _, target = heapq.heappop(self._heap)
         entry = self._entries[target]
-        entry.busy = True
+        entry.busy, entry.began = True, now
         entry.deep = entry.wants_deep(target)
         return Due(target, entry.check, target.deeper() if entry.deep else target)
 
@@ -109,19 +112,21 @@ class Timetable:
             entry.row = entry.row + 1 if entry.ok is result.ok else 1
             entry.ok = result.ok
         entry.looks += 1
-        self._plan(target, now + self._pause(entry))
+        self._plan(target, self._following(entry, now))
         return True
 
-    def _pause(self, entry: _Entry) -> float:
+    def _following(self, entry: _Entry, now: float) -> float:
+        """When to look again."""
         interval = entry.check.interval_s
-        if entry.looks == 1:
-            needed = entry.check.rise if entry.ok else entry.check.fall
-            entry.row = needed
-            return interval * self._chance()
         needed = entry.check.rise if entry.ok else entry.check.fall
+        if entry.looks == 1:
+            entry.row = needed
+            return now + interval * self._chance()
+        quick = min(interval, _REPEAT_S)
         if entry.ok is not None and entry.row < needed:
-            return min(interval, _REPEAT_S)
-        return interval * (1 + _JITTER * (2 * self._chance() - 1))
+            return max(now, entry.began + quick)
+        # A server that is slow or silent for longer than the interval gets a rest between two looks.
+        return max(now + quick, entry.began + interval * (1 - _JITTER * self._chance()))
 
     def _plan(self, target: Target, due: float) -> None:
         self._entries[target].due = due

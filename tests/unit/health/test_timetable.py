@@ -21,14 +21,16 @@ BAD = Result(0.0, Verdict.DEAD, "connection refused")
 BLIND = Result(0.0, Verdict.UNKNOWN, "no descriptor left")
 
 
-def looks(*results: Result | None, chance: float = 0.5, check: Check = CHECK) -> list[float]:
-    """Seconds between the looks at A that end at once with these results."""
+def looks(
+    *results: Result | None, chance: float = 0.5, check: Check = CHECK, took: float = 0.0
+) -> list[float]:
+    """Seconds between the looks at A, from one's begin to the next one's; each takes ``took``."""
     table = Timetable(lambda: chance)
     table.set({A: check}, 0.0)
     now, pauses = 0.0, []
     for result in results:
         assert table.take(now) == (A, check, A)
-        table.done(A, result, now)
+        table.done(A, result, now + took)
         due = table.next_due()
         assert due is not None
         pauses.append(pytest.approx(due - now))
@@ -41,26 +43,37 @@ def test_the_first_look_is_at_once_and_the_second_within_one_interval() -> None:
     assert looks(GOOD, chance=0.999) == [9.99]
 
 
-def test_settled_targets_wait_the_interval_ten_percent_more_or_less() -> None:
-    assert looks(GOOD, GOOD, chance=0.0) == [0.0, 9.0]
-    assert looks(GOOD, GOOD, GOOD, chance=0.5) == [5.0, 10.0, 10.0]
-    assert looks(GOOD, GOOD, chance=1.0) == [10.0, 11.0]
+def test_settled_targets_wait_the_interval_or_up_to_ten_percent_less() -> None:
+    assert looks(GOOD, GOOD, chance=0.0) == [0.0, 10.0]
+    assert looks(GOOD, GOOD, GOOD, chance=0.5) == [5.0, 9.5, 9.5]
+    assert looks(GOOD, GOOD, chance=1.0) == [10.0, 9.0]
+
+
+def test_the_time_that_a_look_takes_belongs_to_the_interval() -> None:
+    assert looks(GOOD, GOOD, GOOD, chance=0.0, took=4.0) == [4.0, 10.0, 10.0]
+    assert looks(GOOD, GOOD, GOOD, chance=0.0, took=20.0) == [20.0, 20.3, 20.3], "never without a rest"
 
 
 def test_a_change_is_looked_at_again_quickly_until_it_is_settled() -> None:
-    assert looks(GOOD, GOOD, BAD, BAD, BAD) == [5.0, 10.0, 0.3, 10.0, 10.0]
-    assert looks(GOOD, BAD, GOOD, GOOD, GOOD) == [5.0, 0.3, 0.3, 10.0, 10.0]
+    assert looks(GOOD, GOOD, BAD, BAD, BAD) == [5.0, 9.5, 0.3, 9.5, 9.5]
+    assert looks(GOOD, BAD, GOOD, GOOD, GOOD) == [5.0, 0.3, 0.3, 9.5, 9.5]
     assert looks(GOOD, BAD, check=replace(CHECK, interval_s=0.2)) == [0.1, 0.2]
 
 
 def test_a_killed_server_is_out_within_two_seconds() -> None:
     """Interval 1 s, fall 2: the longest pause, and one quick repeat."""
-    pauses = looks(GOOD, GOOD, BAD, chance=1.0, check=Check(interval_s=1.0, fall=2))
-    assert pauses[1:] == [1.1, 0.3]
+    pauses = looks(GOOD, GOOD, BAD, chance=0.0, check=Check(interval_s=1.0, fall=2))
+    assert pauses[1:] == [1.0, 0.3]
+
+
+def test_a_silent_server_is_asked_again_at_once() -> None:
+    """Interval and time-out 1 s, fall 2: out after three seconds at most."""
+    pauses = looks(GOOD, BAD, took=1.0, chance=0.0, check=Check(interval_s=1.0, timeout_s=1.0, fall=2))
+    assert pauses[1:] == [1.0]
 
 
 def test_our_own_fault_and_a_broken_look_hurry_nobody() -> None:
-    assert looks(GOOD, BLIND, None, BLIND) == [5.0, 10.0, 10.0, 10.0]
+    assert looks(GOOD, BLIND, None, BLIND) == [5.0, 9.5, 9.5, 9.5]
 
 
 def test_targets_come_go_and_change_without_disturbing_others() -> None:
