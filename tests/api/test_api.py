@@ -285,7 +285,7 @@ def test_a_dead_server_is_explained(tell: Callable[[Story], None]) -> None:
         assert found["sentence"] == "vna2 in VitreaRead is dead: seen dead."
         assert found["advice"]
         assert {c["ok"] for c in found["checks"]} == {True, False}
-        assert "its pool: vna1" in (await s.get("/explain/VitreaRead/vna9", 409))["detail"]
+        assert "its pool: vna1" in (await s.get("/explain/VitreaRead/vna9", 404))["detail"]
 
     tell(story)
 

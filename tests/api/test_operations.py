@@ -78,7 +78,7 @@ def test_a_check_asked_for_now_is_shown_and_changes_no_verdict(tell: Callable[[S
         assert [(c["verdict"], c["decoded"]) for c in found["checks"]] == [
             ("hung", "asked tcp:10.60.0.11:11112 now")
         ]
-        await s.post("/check/DicomRouting/nobody", 409)
+        await s.post("/check/DicomRouting/nobody", 404)
 
     tell(story)
 
@@ -123,7 +123,7 @@ def test_what_is_applied_on_trial_is_confirmed_or_undone(tell: Callable[[Story],
         assert (await s.post("/revisions/3/restore", reason="again"))["revision"] == 5
         assert "+    vip: 10.60.0.105" in (await s.get("/revisions/1/diff/5"))["diff"]
         assert (await s.get("/revisions/3/diff/5"))["diff"] == []
-        await s.post("/revisions/99/restore", 409)
+        await s.post("/revisions/99/restore", 404)
 
     tell(story)
 

@@ -27,15 +27,18 @@ from willis.api import (
 from willis.api.audited import Audited
 from willis.api.door import Door
 from willis.control.controller import Controller
+from willis.api.named import Named
 
 
 def build(controller: Controller, home: Path) -> FastAPI:
     """The application that serves ``controller``. ``home``: its engine's state directory."""
-    app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Audited, audit=controller.audit)
     app.add_middleware(Door, identity=controller.identity)
     problems.handlers(app)
+    app.add_middleware(Named)
     identity.handlers(app)
+    problems.routes(app)
     identity.routes(app, controller.identity)
     reports.routes(app, controller)
     documents.routes(app, controller)

@@ -11,7 +11,7 @@ from willis.api.needs import needs
 from willis.api.problems import problem_row
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, WishBody
 from willis.config import load
-from willis.control.changes import Plan, Refused, Wish, lines
+from willis.control.changes import Plan, Unknown, Wish, lines
 from willis.control.controller import Controller
 from willis.control.store import Revision
 from willis.model.identity import Need
@@ -84,7 +84,7 @@ async def _sessions(controller: Controller) -> dict[str, int]:
 def _known(controller: Controller, number: int) -> Revision:
     found = controller.store.revision(number)
     if found is None:
-        raise Refused(f"there is no revision {number}; see 'willis history'")
+        raise Unknown(f"there is no revision {number}; see 'willis history'")
     return found
 
 

@@ -34,6 +34,7 @@ def problem(found: Problem) -> Json:
     """A problem in the shape that scripts rely on."""
     return {
         "path": found.path,
+        "pointer": found.pointer,
         "line": found.line,
         "severity": str(found.severity),
         "what": found.what,

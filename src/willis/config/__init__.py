@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from willis.config.build import build
 from willis.config.document import SITE
 from willis.config.parse import parse
-from willis.config.problem import Fault, Problem, Severity, spell
+from willis.config.problem import Fault, Problem, Severity, point, spell
 from willis.config.read import Node, locate, read
 from willis.config.rules import judge
 from willis.config.schema import schema
@@ -51,4 +51,4 @@ def _problems(faults: list[Fault], root: Node | None) -> tuple[Problem, ...]:
 
 def _problem(fault: Fault, root: Node | None) -> Problem:
     path, line = locate(root, fault.path)
-    return Problem(spell(path), fault.line or line, fault.severity, fault.what, fault.remedy)
+    return Problem(spell(path), fault.line or line, fault.severity, fault.what, fault.remedy, point(path))

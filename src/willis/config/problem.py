@@ -10,11 +10,14 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from willis.model.service import NAME
 
 Path = tuple[str | int, ...]
 """Where something stands in the document: keys and list positions from the root."""
+
+_LONGEST_STEP = 200
 
 
 class Severity(StrEnum):
@@ -37,6 +40,8 @@ class Problem:
     """What is wrong and why, as a sentence."""
     remedy: str
     """What to do, as a sentence."""
+    pointer: str = ""
+    """The same place as a JSON pointer (RFC 6901); empty: the whole document."""
 
     def __str__(self) -> str:
         place = f"line {self.line}, {self.path}" if self.line else self.path
@@ -65,6 +70,13 @@ def spell(path: Path) -> str:
     """The path as people read it. A key that is no name is quoted and cut short."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{_step(step)}" for step in path)
     return text.removeprefix(".") or "document"
+
+
+def point(path: Path) -> str:
+    """The path as a JSON pointer (RFC 6901). Below a key too long to be one it names what holds the key."""
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in path]
+    whole = takewhile(lambda step: len(step) <= _LONGEST_STEP, steps)
+    return "".join(f"/{step}" for step in whole)
 
 
 def _step(key: str) -> str:

@@ -28,9 +28,20 @@ _TICK_S = 0.5
 class Refused(Exception):
     """A change was not made; the text says why and what to do. What ran before runs on."""
 
+    kind = "refused"
+    """For programs: one of ``api.problems.KINDS``."""
+
+
+class Unknown(Refused):
+    """What was named does not exist."""
+
+    kind = "unknown"
+
 
 class Invalid(Refused):
     """The document has errors."""
+
+    kind = "invalid-document"
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         errors = sum(p.severity == "error" for p in problems)
@@ -154,7 +165,7 @@ class Changes:
         async with self._busy:
             found = self._store.revision(number)
             if found is None:
-                raise Refused(f"there is no revision {number}; see 'willis history'")
+                raise Unknown(f"there is no revision {number}; see 'willis history'")
             reason = wish.reason or f"restore of revision {number}"
             return await self._apply(found.document, replace(wish, reason=reason))
 

@@ -15,7 +15,7 @@ from willis.control.ages import Oldest
 from willis.control.alerts import Alerter
 from willis.control.audit import Audit
 from willis.control.certificates import Certificates
-from willis.control.changes import Changes, Refused, Wish
+from willis.control.changes import Changes, Refused, Unknown, Wish
 from willis.control.database import StoreError
 from willis.control.doctor import Doctor
 from willis.control.events import Events
@@ -165,7 +165,7 @@ class Controller:
         """``status --json``. Raises Refused for an unknown service."""
         config, status = self.loop.config, self.loop.status
         if only is not None and config.service(only) is None:
-            raise Refused(f"there is no service {only!r}; see 'willis status'")
+            raise Unknown(f"there is no service {only!r}; see 'willis status'")
         traffic = self.loop.traffic()
         longest = {} if only is None else await self.oldest.longest()
         running, trial = self.store.running(), self.changes.trial()
@@ -251,17 +251,17 @@ class Controller:
     def _member(self, service_name: str, host: str) -> tuple[VirtualService, Member]:
         service = self.loop.config.service(service_name)
         if service is None:
-            raise Refused(f"there is no service {service_name!r}; see 'willis status'")
+            raise Unknown(f"there is no service {service_name!r}; see 'willis status'")
         found = [m for m in members(service, self.loop.status) if m.server.host == host]
         if not found:
             known = ", ".join(s.host for s in service.pool)
-            raise Refused(f"service {service_name} has no real server on host {host!r}; its pool: {known}")
+            raise Unknown(f"service {service_name} has no real server on host {host!r}; its pool: {known}")
         return service, found[0]
 
     def _tied_service(self, name: str) -> None:
         service = self.loop.config.service(name)
         if service is None:
-            raise Refused(f"there is no service {name!r}; see 'willis status'")
+            raise Unknown(f"there is no service {name!r}; see 'willis status'")
         kept = service.persistence
         if not isinstance(kept, SourcePersistence) and getattr(kept, "otherwise", None) is None:
             how = "by what they send, such as a cookie" if kept else "to no server"

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 
-from willis.control.changes import Refused
+from willis.control.changes import Refused, Unknown
 from willis.control.collector import Collector
 from willis.control.loop import Loop
 from willis.control.rates import Rates
@@ -86,7 +86,7 @@ class Logbook:
     def _of(self, name: str) -> Collector:
         service = self._loop.config.service(name)
         if service is None:
-            raise Refused(f"there is no service {name!r}; see 'willis status'")
+            raise Unknown(f"there is no service {name!r}; see 'willis status'")
         if self._collector is None:
             raise Refused("no engine of this node writes an access log")
         return self._collector

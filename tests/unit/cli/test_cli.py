@@ -31,7 +31,9 @@ def test_validate_lists_every_problem_and_exits_1() -> None:
     assert found.exit_code == 1
     problems = json.loads(found.stdout)["problems"]
     assert [p["path"] for p in problems] == ["services.HL7Live.ports", "services.MWL.ports"]
-    assert {frozenset(p) for p in problems} == {frozenset({"path", "line", "severity", "what", "remedy"})}
+    assert {frozenset(p) for p in problems} == {
+        frozenset({"path", "pointer", "line", "severity", "what", "remedy"})
+    }
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
