@@ -26,6 +26,7 @@ from willis.control.controller import Controller
 from willis.control.database import StoreError
 from willis.control.renewal import Renewal
 from willis.control.store import Store
+from willis.doctor import direct
 from willis.engines.addresses.driver import AddressesEngine
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.engines.haproxy.driver import HaproxyEngine
@@ -126,6 +127,7 @@ async def _serve(node: str, places: Places, layer4: Layer4, web_user: str | None
         certificates,
         eyes=partial(Schedule, look=Looks(Trust(certificates)).look),
         renewal=Renewal(certificates, account, places.state / "acme"),
+        knock=direct.look if layer4 is Layer4.EBPF else None,
     )
     with sockets.console(places.run) as console, sockets.for_web(places.run, web_user) as web:
         config = uvicorn.Config(

@@ -70,18 +70,19 @@ class Site:
             ],
             "Full": lambda: [shutil.which("dcmqrscp"), "-dhl", "-c", str(self._archive(host)), "11115"],
         }.get(service, lambda: [sys.executable, "-m", "tests.lab.peer", what, str(PORT.get(service, 5432))])()
-        inside = self.drill.inside(host, ["env", f"PEER_ADDRESS={ADDRESS[host]}", *map(str, words)])
+        # On all addresses: clients of direct routing come by the VIP.
+        inside = self.drill.inside(host, ["env", "PEER_ADDRESS=0.0.0.0", *map(str, words)])
         self.peers[service, host] = subprocess.Popen(
             inside, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
         )
 
-    def stop(self, service: str, host: str = "s1") -> None:
+    def stop(self, service: str, host: str) -> None:
         peer = self.peers.pop((service, host))
         peer.kill()
         peer.wait()
 
-    def tell(self, service: str, number: signal.Signals) -> None:
-        self.peers[service, "s1"].send_signal(number)
+    def tell(self, service: str, number: signal.Signals, host: str = "s1") -> None:
+        self.peers[service, host].send_signal(number)
 
     def close(self) -> None:
         for place in list(self.peers):
@@ -122,35 +123,37 @@ class Fault:
     reason: str
     breaks: Break
     whole_host: bool = False
+    host: str = "s1"
+    """By turns, since a server that falls more than three times in five minutes is held back."""
 
 
-def swapped(service: str, what: str) -> Break:
+def swapped(service: str, what: str, host: str = "s1") -> Break:
     """Another peer in its place."""
 
     @contextmanager
     def broken(site: Site) -> Iterator[None]:
-        site.stop(service)
-        site.start(service, "s1", what)
+        site.stop(service, host)
+        site.start(service, host, what)
         yield
-        site.stop(service)
-        site.start(service, "s1")
+        site.stop(service, host)
+        site.start(service, host)
 
     return broken
 
 
 @contextmanager
 def killed(site: Site) -> Iterator[None]:
-    site.stop("Archive")
+    site.stop("Archive", "s1")
     yield
     site.start("Archive", "s1")
 
 
-def frozen(service: str) -> Break:
+def frozen(service: str, host: str = "s1") -> Break:
     @contextmanager
     def broken(site: Site) -> Iterator[None]:
-        site.tell(service, signal.SIGSTOP)
+        site.tell(service, signal.SIGSTOP, host)
         yield
-        site.tell(service, signal.SIGCONT)
+        site.tell(service, signal.SIGCONT, host)
 
     return broken
 
@@ -193,23 +196,38 @@ def unplugged(site: Site) -> Iterator[None]:
     site.drill.lab("plug", "s1")
 
 
-def filtered(rule: str) -> Break:
+def filtered(rule: str, host: str = "s1") -> Break:
     """A firewall on the host."""
 
     @contextmanager
     def broken(site: Site) -> Iterator[None]:
         table = "table inet fault"
         text = f"{table} {{ chain input {{ type filter hook input priority 0; {rule}; }}\n}}"
-        subprocess.run(site.drill.inside("s1", ["nft", "-f", "-"]), input=text, text=True, check=True)
+        subprocess.run(site.drill.inside(host, ["nft", "-f", "-"]), input=text, text=True, check=True)
         yield
-        site.drill.run("s1", "nft", "delete", *table.split())
+        site.drill.run(host, "nft", "delete", *table.split())
 
     return broken
 
 
+@contextmanager
+def without_vip(site: Site) -> Iterator[None]:
+    vip = ("10.62.0.101/32", "dev", "lo")
+    site.drill.run("s1", "ip", "address", "del", *vip)
+    yield
+    site.drill.run("s1", "ip", "address", "add", *vip)
+
+
 FAULTS = (
     Fault("process killed", "Archive", "dead", "connection refused", killed),
-    Fault("process frozen (SIGSTOP)", "Archive", "hung", "the application hangs", frozen("Archive")),
+    Fault(
+        "process frozen (SIGSTOP)",
+        "Archive",
+        "hung",
+        "the application hangs",
+        frozen("Archive", "s2"),
+        host="s2",
+    ),
     Fault("HL7 receiver frozen", "Feed", "hung", "gives no answer", frozen("Feed")),
     Fault("viewer frozen", "Viewer", "hung", "the application hangs", frozen("Viewer")),
     Fault(
@@ -224,7 +242,8 @@ FAULTS = (
         "Archive",
         "misconfigured",
         "does not go by the AE title PACS1",
-        swapped("Archive", "scp:called=OTHER"),
+        swapped("Archive", "scp:called=OTHER", "s2"),
+        host="s2",
     ),
     Fault("all associations in use", "Full", "busy", "local limit exceeded", taken),
     Fault("disk full (A700)", "Storage", "failing", "A700", swapped("Storage", "scp:store=A700")),
@@ -238,8 +257,23 @@ FAULTS = (
         "connection refused",
         filtered("tcp dport 11112 reject with tcp reset"),
     ),
-    Fault("packets dropped in silence", "Archive", "dead", "no answer", filtered("tcp dport 11112 drop")),
+    Fault(
+        "packets dropped in silence",
+        "Archive",
+        "dead",
+        "no answer",
+        filtered("tcp dport 11112 drop", "s2"),
+        host="s2",
+    ),
     Fault("network plug pulled", "Archive", "dead", "", unplugged, whole_host=True),
+    Fault(
+        "VIP missing on the loopback (DR)",
+        "Archive",
+        "misconfigured",
+        "VIP 10.62.0.101 is missing on s1's loopback",
+        without_vip,
+        whole_host=True,
+    ),
 )
 
 
@@ -287,7 +321,7 @@ def test_every_fault_has_its_verdict_and_disturbs_nobody_else(site: Site) -> Non
 
 
 def _row(site: Site, fault: Fault) -> str:
-    place = f"{fault.service}/s1"
+    place = f"{fault.service}/{fault.host}"
     time.sleep(0.3)
     with fault.breaks(site):
         began = time.monotonic()
@@ -316,8 +350,8 @@ HEAD = """\
 # What goes wrong, and what Willis calls it
 
 Found by a drill in the digital twin with real servers (pynetdicom, dcmtk, python-hl7): a look every
-second, two looks for a verdict, at most a second for an answer. Seconds are from the fault to the
-verdict in one run. No other service of the same hosts was disturbed, but where it is about the host.
+second, two looks for a verdict, at most a second for an answer, so silence is known after three at the
+latest. Seconds are from the fault to the verdict in one run. No other service of the same hosts was disturbed, but where it is about the host.
 
 | fault | verdict | the sentence of `willis explain` | seconds |
 |---|---|---|---|"""

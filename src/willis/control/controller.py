@@ -24,6 +24,7 @@ from willis.control.identity import Identity
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
 from willis.control.orders import Orders
+from willis.control.paths import Look, Paths
 from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
@@ -70,7 +71,9 @@ class Controller:
         certificates: CertificateStore,
         eyes: Callable[[OnResult], Eyes] = Schedule,
         renewal: Renewal | None = None,
+        knock: Look | None = None,
     ) -> None:
+        """``knock``: how the path of direct routing is looked at; None: no server is reached that way."""
         self.node = node
         self.store = store
         store.settle(time.time())
@@ -91,6 +94,7 @@ class Controller:
         self._listening = Listening()
         self._shares = Shares(self.loop, self._listening)
         self._refusing = Refusing(self.loop)
+        self._paths = Paths(self.loop, knock)
         self.doctor = Doctor(self.loop)
         alerter = Alerter(node, certificates.authority_path, self.sealed)
         sources = [alerter.failures, self._listening.silent, self.doctor.errors]
@@ -112,6 +116,7 @@ class Controller:
         self.doctor.start()
         self._shares.start()
         self._refusing.start()
+        self._paths.start()
         if self.renewal is not None:
             self.renewal.start(self.loop)
         self._follow()
@@ -126,6 +131,7 @@ class Controller:
         self.doctor.close()
         self._shares.close()
         self._refusing.close()
+        self._paths.close()
         self._listening.close()
         if self.renewal is not None:
             await self.renewal.close()
@@ -272,6 +278,7 @@ class Controller:
         self._checks = targets(self.loop.config)
         self.logbook.follow()
         self._listening.follow(self.loop.config)
+        self._paths.follow(self.loop.config)
         self._eyes.set(self._checks)
         self.loop.wake()
 
@@ -283,6 +290,7 @@ class Controller:
         after = advance(before, result, check, time.time())
         self._tracks[looked_at] = after
         self._shares.saw(looked_at, before, after)
+        self._paths.saw(looked_at, before, after)
         if after.health == before.health:
             return
         log.debug("%s is %s: %s", looked_at, after.health.verdict, after.health.reason)

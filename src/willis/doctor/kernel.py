@@ -12,13 +12,15 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from willis.doctor.seen import Gateway, Link, Settings
+from willis.doctor.seen import Gateway, Link, Place, Settings
 from willis.model.service import Address
 
 _SYS = Path("/proc/sys/net")
 _ETHERNET = 1
 """ARPHRD_ETHER."""
 _STRICT = 1
+_UNRESOLVED = 0x01 | 0x20
+"""NUD_INCOMPLETE, NUD_FAILED (linux/neighbour.h)."""
 _MAIN = 254
 """RT_TABLE_MAIN."""
 
@@ -32,6 +34,18 @@ def links() -> dict[str, Link]:
             addresses.setdefault(each["index"], set()).add(ip_address(text))
         found = [_link(each, frozenset(addresses.get(each["index"], ()))) for each in route.get_links()]
     return {link.name: link for link in found}
+
+
+def neighbours() -> dict[Place, frozenset[bytes]]:
+    """The MAC that the kernel sends to for each address it knows, in the form of ``Seen.owners``."""
+    found = {}
+    with _netlink() as route:
+        for each in route.get_neighbours():
+            address, mac = each.get_attr("NDA_DST"), each.get_attr("NDA_LLADDR")
+            if address and mac and not each["state"] & _UNRESOLVED:
+                place = socket.if_indextoname(each["ifindex"]), ip_address(address)
+                found[place] = frozenset({bytes.fromhex(mac.replace(":", ""))})
+    return found
 
 
 def gateways() -> tuple[Gateway, ...]:

@@ -77,3 +77,5 @@ class Status:
     """Servers that want no new connections by their own word; the last of a pool is not heard."""
     busy: Mapping[Place, Health] = field(default_factory=lambda: MappingProxyType({}))
     """Servers that lately refused what clients asked of them, whatever their checks say."""
+    paths: Mapping[Place, Health] = field(default_factory=lambda: MappingProxyType({}))
+    """Servers of direct routing that clients do not reach by the VIP, or of which it is not known yet."""

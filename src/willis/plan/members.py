@@ -113,9 +113,11 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
     found = []
     for server in service.pool:
         admin = admin_of(status, service.name, server.host)
+        place = Place(server.host, service.name)
         checked = _with_needs(status.health.get(target(service, server), Health()), server, status)
-        health = combined(checked, status.busy.get(Place(server.host, service.name)))
-        share = status.shares.get(Place(server.host, service.name), 1.0)
+        checked = _by_path(checked, status.paths.get(place))
+        health = combined(checked, status.busy.get(place))
+        share = status.shares.get(place, 1.0)
         if health.verdict is Verdict.BUSY:
             share *= _BUSY_SHARE
         found.append(Member(server, _standing(admin, health.verdict), admin, health, share))
@@ -160,6 +162,11 @@ def _with_needs(checked: Health, server: RealServer, status: Status) -> Health:
             reason = f"its {need.name} is {word}: {found.reason}"
             return Health(Verdict.FAILING, reason, found.since, found.held)
     return checked
+
+
+def _by_path(checked: Health, path: Health | None) -> Health:
+    """A server that answers at its own address is of no use to clients that do not reach it by the VIP."""
+    return checked if path is None or checked.verdict not in _OPEN else path
 
 
 def needed(need: Need) -> Target:

@@ -1,0 +1,153 @@
+"""Who is held back until somebody has knocked through the VIP, and who is kept out afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from tests.builders import dr, seen, server, site
+from willis.control.loop import Loop
+from willis.control.paths import Paths
+from willis.doctor.rules_direct import Door, Doors
+from willis.model.config import Config
+from willis.model.status import Health, Status, Verdict
+from willis.plan.members import members, target
+from willis.plan.verdict import Track
+
+WHY = "VIP is missing"
+SERVICE = dr()
+CONFIG = site(SERVICE)
+UP, DEAD = Track(Health(Verdict.UP)), Track(Health(Verdict.DEAD))
+VNA1 = target(SERVICE, server(1))
+
+
+class Wire:
+    """Stands for the network: whose VIP is missing, and who is silent in all ways."""
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        self.silent: set[str] = set()
+        self.asked: list[list[str]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def __call__(self, config: Config, asked: Sequence[Door]) -> Doors:
+        self.asked.append(sorted(door.place.host for door in asked))
+        self.meanwhile()
+        heard = [door for door in asked if door.place.host not in self.silent]
+        bad = {door: WHY for door in heard if door.place.host in self.missing}
+        return Doors(frozenset(heard) - bad.keys(), bad)
+
+
+class Node:
+    """The watch over one node's paths, by hand."""
+
+    def __init__(self, config: Config = CONFIG, status: Status | None = None) -> None:
+        self.wire = Wire()
+        self.loop = Loop((), config, seen(config) if status is None else status)
+        self.paths = Paths(self.loop, self.wire)
+        self.paths.follow(config)
+
+    def look(self, *, whole: bool = True) -> dict[str, str]:
+        asyncio.run(self.paths.look(self.wire, whole=whole))
+        return self.verdicts()
+
+    def verdicts(self) -> dict[str, str]:
+        return {m.server.host: str(m.health.verdict) for m in members(SERVICE, self.loop.status)}
+
+    def turns(self, before: Track, after: Track) -> None:
+        """The ordinary check of vna1, as the controller tells it."""
+        self.paths.saw(VNA1, before, after)
+        status = self.loop.status
+        self.loop.learn(replace(status, health={**status.health, VNA1: after.health}))
+
+
+ALL_UP = {"vna1": "up", "vna2": "up", "vna3": "up"}
+
+
+def test_a_server_without_the_vip_is_misconfigured_until_it_answers_by_it() -> None:
+    node = Node()
+    assert node.verdicts() == ALL_UP
+    node.wire.missing = {"vna1"}
+    assert node.look() == ALL_UP | {"vna1": "misconfigured"}
+    (member, *_) = members(SERVICE, node.loop.status)
+    assert (member.health.reason, member.takes_new) == (WHY, False)
+    since = member.health.since
+    node.wire.silent = {"vna1"}
+    node.look()
+    assert members(SERVICE, node.loop.status)[0].health == Health(Verdict.MISCONFIGURED, WHY, since)
+    node.wire.missing = node.wire.silent = set()
+    assert node.look() == ALL_UP
+
+
+def test_a_server_that_begins_to_be_up_is_looked_at_first() -> None:
+    node = Node(status=seen(CONFIG, vna1=Verdict.DEAD))
+    node.look()
+    node.wire.missing = {"vna1"}
+    node.turns(DEAD, UP)
+    assert node.verdicts() == ALL_UP | {"vna1": "unknown"}
+    assert node.look(whole=False) == ALL_UP | {"vna1": "misconfigured"}
+    assert node.wire.asked == [["vna2", "vna3"], ["vna1"]]
+    node.turns(UP, DEAD)
+    assert node.verdicts()["vna1"] == "dead"
+    node.wire.missing = set()
+    node.turns(DEAD, UP)
+    assert node.verdicts()["vna1"] == "misconfigured"
+    assert node.look(whole=False) == ALL_UP
+
+
+def test_who_comes_back_while_the_others_are_looked_at_waits_for_a_look_of_its_own() -> None:
+    node = Node()
+    node.wire.meanwhile = lambda: (node.turns(UP, DEAD), node.turns(DEAD, UP))
+    assert node.look() == ALL_UP | {"vna1": "unknown"}
+    node.wire.meanwhile = lambda: None
+    assert node.look(whole=False) == ALL_UP
+    assert node.wire.asked[-1] == ["vna1"]
+
+
+def test_what_an_engine_finds_at_its_start_is_not_held_back_but_a_new_service_is() -> None:
+    node = Node()
+    assert node.verdicts() == ALL_UP
+    more = site(SERVICE, dr("Other", 102))
+    node.loop.config = more
+    node.paths.follow(more)
+    assert node.verdicts() == ALL_UP
+    other = {str(m.health.verdict) for m in members(more.services[1], node.loop.status)}
+    assert other == {"unknown"}
+    node.paths.follow(CONFIG)
+    assert node.loop.status.paths == {}
+
+
+def test_nobody_is_accused_before_the_vip_was_open_somewhere() -> None:
+    """Else a firewall that lets in clients and not the node would end a service."""
+    node = Node()
+    node.wire.missing = set(ALL_UP)
+    assert node.look() == ALL_UP
+    node.wire.missing = {"vna1", "vna2"}
+    assert node.look() == {"vna1": "misconfigured", "vna2": "misconfigured", "vna3": "up"}
+    node.wire.missing = set(ALL_UP)
+    assert set(node.look().values()) == {"misconfigured"}
+
+
+def test_a_node_that_cannot_look_holds_nobody_back() -> None:
+    node = Node(status=seen(CONFIG, vna1=Verdict.DEAD))
+
+    def refused(config: Config, asked: Sequence[Door]) -> Doors:
+        raise PermissionError(1, "Operation not permitted")
+
+    node.turns(DEAD, UP)
+    asyncio.run(node.paths.look(refused, whole=False))
+    assert node.verdicts() == ALL_UP
+    node.turns(UP, DEAD)
+    node.turns(DEAD, UP)
+    assert node.verdicts() == ALL_UP
+
+
+def test_a_light_twin_has_no_such_path() -> None:
+    loop = Loop((), CONFIG, seen(CONFIG, vna1=Verdict.DEAD))
+    paths = Paths(loop, None)
+    paths.follow(CONFIG)
+    paths.saw(VNA1, DEAD, UP)
+    paths.start()
+    paths.close()
+    assert loop.status.paths == {}
