@@ -125,10 +125,10 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
     found = _without_those_away(found, service, status)
     if sum(member.takes_new for member in found) < service.floor:
         found = [_kept(member) for member in found]
-    return tuple(found)
-
     if service.fallback is None and not any(member.takes_new for member in found):
         found = [_tried(member) for member in found]
+    return tuple(found)
+
 
 def _without_those_away(found: list[Member], service: VirtualService, status: Status) -> list[Member]:
     """A server's own word drains it, unless it would be the last: mad agents must not empty a pool."""
@@ -181,13 +181,6 @@ def _kept(member: Member) -> Member:
     return replace(member, standing=Standing.OPEN, by_floor=True)
 
 
-def uses_fallback(service: VirtualService, pool: tuple[Member, ...]) -> bool:
-    """Whether new connections go to the fallback server: it exists and no member takes any."""
-    return service.fallback is not None and not any(m.takes_new for m in pool)
-
-
-def state(pool: tuple[Member, ...]) -> State:
-    """The service's state from its members."""
 def _tried(member: Member) -> Member:
     """One that answers but is held back serves where nobody else would."""
     if member.admin is not Admin.ONLINE or not member.health.held:
@@ -195,6 +188,13 @@ def _tried(member: Member) -> Member:
     return replace(member, standing=Standing.OPEN)
 
 
+def uses_fallback(service: VirtualService, pool: tuple[Member, ...]) -> bool:
+    """Whether new connections go to the fallback server: it exists and no member takes any."""
+    return service.fallback is not None and not any(m.takes_new for m in pool)
+
+
+def state(pool: tuple[Member, ...]) -> State:
+    """The service's state from its members."""
     able = sum(m.takes_new for m in pool)
     if able == 0:
         return State.DOWN
