@@ -28,8 +28,8 @@ from willis.control.paths import Look, Paths
 from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
-from willis.control.shares import Shares
 from willis.control.secrets import Keeping, Secrets
+from willis.control.shares import Shares
 from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial
 from willis.engines.port import Client, Engine, Ties
 from willis.health.schedule import Schedule
