@@ -350,8 +350,9 @@ HEAD = """\
 # What goes wrong, and what Willis calls it
 
 Found by a drill in the digital twin with real servers (pynetdicom, dcmtk, python-hl7): a look every
-second, two looks for a verdict, at most a second for an answer, so silence is known after three at the
-latest. Seconds are from the fault to the verdict in one run. No other service of the same hosts was disturbed, but where it is about the host.
+second, two looks for a verdict, at most a second for an answer: silence is known after three at most.
+Seconds are from the fault to the verdict in one run. No other service of the same hosts was disturbed,
+but where it is about the host.
 
 | fault | verdict | the sentence of `willis explain` | seconds |
 |---|---|---|---|"""
