@@ -10,20 +10,23 @@ from fastapi.responses import StreamingResponse
 
 from willis.api.lines import ndjson
 from willis.api.needs import needs
-from willis.control.audit import Audit
+from willis.api.pages import Cursor, Limit, before, page
+from willis.control.audit import Audit, Row
 from willis.model.identity import Need
 
 Json = dict[str, Any]
-Last = Annotated[int, Query(ge=1, le=1000, description="How many of the newest")]
+Last = Annotated[int | None, Query(ge=1, le=1000, description="How many of the newest, instead of `limit`")]
 
 
 def routes(app: FastAPI, audit: Audit) -> None:
     """Add them to ``app``."""
 
     @app.get("/api/v1/audit", **needs(Need.AUDIT))
-    async def entries(last: Last = 50) -> Json:
-        """The newest entries, oldest first."""
-        return {"entries": audit.rows(last)}
+    async def entries(last: Last = None, limit: Limit = 50, cursor: Cursor = None) -> Json:
+        """The newest entries, oldest first; ``next_cursor`` leads to the older ones."""
+        most = last or limit
+        found, further = page(audit.rows(most + 1, before(cursor)), most, cursor, _backwards)
+        return {"entries": found[::-1], "next_cursor": further}
 
     @app.get("/api/v1/audit/verify", **needs(Need.AUDIT))
     async def verify() -> Json:
@@ -34,6 +37,10 @@ def routes(app: FastAPI, audit: Audit) -> None:
     async def export() -> StreamingResponse:
         """All entries, a JSON object a line."""
         return StreamingResponse(ndjson(_entries(audit)), media_type="application/x-ndjson")
+
+
+def _backwards(row: Row) -> int:
+    return -int(str(row["number"]))
 
 
 async def _entries(audit: Audit) -> AsyncIterator[dict[str, object]]:

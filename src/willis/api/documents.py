@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from willis.api.needs import needs
+from willis.api.pages import Cursor, Limit, before, page
 from willis.api.problems import problem_row
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, WishBody
 from willis.config import load
@@ -58,9 +59,11 @@ def routes(app: FastAPI, controller: Controller) -> None:
 
 def _history(app: FastAPI, controller: Controller) -> None:
     @app.get("/api/v1/history", **needs(Need.READ))
-    async def history() -> Json:
+    async def history(limit: Limit = 100, cursor: Cursor = None) -> Json:
         """The revisions, newest first."""
-        return {"revisions": [_revision(r) for r in controller.store.history()]}
+        rows = controller.store.history(limit + 1, before(cursor))
+        found, further = page(rows, limit, cursor, lambda revision: -revision.number)
+        return {"revisions": [_revision(r) for r in found], "next_cursor": further}
 
     @app.get("/api/v1/revisions/{number}", **needs(Need.READ))
     async def revision(number: int) -> Json:

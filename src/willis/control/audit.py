@@ -61,9 +61,9 @@ class Audit:
         """What happened without anybody asking. Raises StoreError."""
         self.note("willis", action, about, reason=reason)
 
-    def rows(self, last: int) -> list[Row]:
-        """The newest entries, oldest first."""
-        return [row(entry) for entry in self._store.acts(last)]
+    def rows(self, last: int, before: int | None = None) -> list[Row]:
+        """The newest entries of those with numbers below ``before``, oldest first."""
+        return [row(entry) for entry in self._store.acts(last, before)]
 
     def export(self) -> Iterator[Row]:
         """All entries, oldest first."""

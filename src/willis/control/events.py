@@ -61,9 +61,9 @@ class Events:
             self._task.cancel()
         self._alerter.close()
 
-    def listed(self, most: int, *, open_only: bool = False) -> list[Row]:
-        """The newest events first."""
-        return [row(event) for event in self._store.events(most, open_only)]
+    def listed(self, most: int, *, open_only: bool = False, before: int | None = None) -> list[Row]:
+        """The newest events first; of those with numbers below ``before``."""
+        return [row(event) for event in self._store.events(most, open_only, before)]
 
     async def live(self, most: int) -> AsyncIterator[Row]:
         """The newest events, oldest first, and all that follow."""

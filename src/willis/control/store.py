@@ -64,6 +64,9 @@ _EVENT = "number, severity, about, what, since, ended, times"
 _EVENTS = 10_000
 """How many are kept."""
 
+_HIGHEST = 2**63 - 1
+"""An integer of SQLite."""
+
 NOT_CONFIRMED = "nobody confirmed it in time"
 
 
@@ -131,9 +134,9 @@ class Store:
         found = self._select("WHERE number = ?", number)
         return found[0] if found else None
 
-    def history(self, limit: int = 100) -> list[Revision]:
-        """The newest revisions first."""
-        return self._select("ORDER BY number DESC LIMIT ?", limit)
+    def history(self, limit: int = 100, before: int | None = None) -> list[Revision]:
+        """The newest revisions first; of those with numbers below ``before``."""
+        return self._select("WHERE number < ? ORDER BY number DESC LIMIT ?", _below(before), limit)
 
     def propose(self, document: str, at: float, author: str, reason: str) -> Revision:
         """Keep ``document`` as candidate."""
@@ -245,11 +248,11 @@ class Store:
         rows = self._db.execute(f"SELECT sort, subject, {_EVENT} FROM event WHERE ended IS NULL").fetchall()  # noqa: S608
         return {(sort, subject): _event(row) for sort, subject, *row in rows}
 
-    def events(self, limit: int, open_only: bool) -> list[Event]:
-        """The newest first."""
-        where = "WHERE ended IS NULL" if open_only else ""
+    def events(self, limit: int, open_only: bool, before: int | None = None) -> list[Event]:
+        """The newest first; of those with numbers below ``before``."""
+        where = "WHERE number < ?" + (" AND ended IS NULL" if open_only else "")
         sql = f"SELECT {_EVENT} FROM event {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
-        return [_event(row) for row in self._db.execute(sql, (limit,)).fetchall()]
+        return [_event(row) for row in self._db.execute(sql, (_below(before), limit)).fetchall()]
 
     def last_event(self) -> int:
         """The largest number so far."""
@@ -277,11 +280,11 @@ class Store:
         found = list(self.acts(1))
         return found[0] if found else None
 
-    def acts(self, last: int | None) -> Iterator[Entry]:
-        """The newest entries of the audit trail, oldest first; None: all of them."""
-        newest = "SELECT number, act, chain FROM audit ORDER BY number DESC LIMIT ?"
+    def acts(self, last: int | None, before: int | None = None) -> Iterator[Entry]:
+        """The newest entries of the audit trail below ``before``, oldest first; None: all of them."""
+        newest = "SELECT number, act, chain FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?"
         sql = f"SELECT * FROM ({newest}) ORDER BY number"  # noqa: S608
-        for number, act, chain in self._db.execute(sql, (-1 if last is None else last,)):
+        for number, act, chain in self._db.execute(sql, (_below(before), -1 if last is None else last)):
             yield Entry(number, Act(**json.loads(act)), chain)
 
     def close(self) -> None:
@@ -294,6 +297,11 @@ class Store:
             Revision(number, name, document, at, author, reason, Standing(state), note)
             for number, name, document, at, author, reason, state, note in rows
         ]
+
+
+def _below(number: int | None) -> int:
+    """Below which number; None: of all rows."""
+    return _HIGHEST if number is None else min(number, _HIGHEST)
 
 
 def _event(row: Sequence[Any]) -> Event:
