@@ -31,13 +31,13 @@ def routes(app: FastAPI, renewal: Renewal) -> None:
         """What is ordered, when it is renewed, and why it was not."""
         return renewal.report()
 
-    @app.post("/api/v1/acme/account", **needs(Need.CONFIGURE))
+    @app.post("/api/v1/acme/account", **needs(Need.CONFIGURE, whole=True))
     async def account(body: BindingBody) -> Json:
         """Keep the key id and the HMAC key of an external account."""
         renewal.bind(body.kid, body.hmac_key.get_secret_value())
         return {"eab_kid": body.kid.strip()}
 
-    @app.post("/api/v1/acme/renew/{name}", **needs(Need.CONFIGURE))
+    @app.post("/api/v1/acme/renew/{name}", **needs(Need.CONFIGURE, whole=True))
     async def renew(name: str) -> Json:
         """Order a certificate now."""
         return await renewal.renew(name)

@@ -17,17 +17,18 @@ from willis.api import (
     events,
     identity,
     logs,
+    me,
     needs,
     orders,
     problems,
     reports,
-)
     secrets,
     users,
+)
 from willis.api.audited import Audited
 from willis.api.door import Door
-from willis.control.controller import Controller
 from willis.api.named import Named
+from willis.control.controller import Controller
 
 
 def build(controller: Controller, home: Path) -> FastAPI:
@@ -35,11 +36,13 @@ def build(controller: Controller, home: Path) -> FastAPI:
     app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Audited, audit=controller.audit)
     app.add_middleware(Door, identity=controller.identity)
-    problems.handlers(app)
     app.add_middleware(Named)
-    identity.handlers(app)
+    problems.handlers(app)
     problems.routes(app)
+    identity.handlers(app)
     identity.routes(app, controller.identity)
+    me.routes(app, controller.identity, controller.node)
+    users.routes(app, controller.identity)
     reports.routes(app, controller)
     documents.routes(app, controller)
     orders.routes(app, controller)
@@ -47,10 +50,10 @@ def build(controller: Controller, home: Path) -> FastAPI:
     if controller.renewal is not None:
         acme.routes(app, controller.renewal)
     certificates.routes(app, controller.certificates)
-    events.routes(app, controller.events)
+    events.routes(app, controller)
     audit.routes(app, controller.audit)
     backup.routes(app, controller, home)
+    secrets.routes(app, controller.secrets)
     doctor.routes(app, controller.doctor)
     list(needs.needed(app))
     return app
-    secrets.routes(app, controller.secrets)

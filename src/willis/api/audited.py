@@ -12,14 +12,20 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import Response
 
+from willis.api.needs import REFUSED, caller
 from willis.control.audit import Audit
+from willis.control.budget import Budget
+from willis.model.identity import Way
 
 _BASE = "/api/v1"
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READING = ("/validate", "/plan", "/check/")
 """Posted, since they need a body or take time, but they change nothing."""
-_ABOUT = ("where", "name", "service", "client", "confirm_s", "for_s")
+_DENIED = (401, 403)
+_ABOUT = ("where", "name", "service", "client", "user", "confirm_s", "for_s", "lasts_s")
 _LONGEST_REFUSAL = 65_536
+_OF_STRANGERS = 30
+"""Entries a minute about requests of nobody: whoever guesses must not fill the trail."""
 
 
 class Audited(BaseHTTPMiddleware):
@@ -28,28 +34,57 @@ class Audited(BaseHTTPMiddleware):
     def __init__(self, app: Any, audit: Audit) -> None:  # noqa: ANN401 - ASGI's own type
         super().__init__(app)
         self._audit = audit
+        self._strangers = Budget(_OF_STRANGERS)
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         route = request.url.path.removeprefix(_BASE)
         if request.method in _HARMLESS or route.startswith(_READING):
-            return await call_next(request)
-        said = _fields(await request.body())
-        before = self._audit.digest()
-        answer = await call_next(request)
+            answer = await call_next(request)
+            if answer.status_code not in _DENIED or not _came_as_somebody(request):
+                return answer
+            said, before = {}, None
+        else:
+            said = _fields(await request.body())
+            before = self._audit.digest()
+            answer = await call_next(request)
         refusal, answer = await _refusal(answer)
+        who = caller(request)
+        if who.way is not Way.NOBODY or self._strangers.lets():
+            self._note(request, route, said, before, refusal)
+        return answer
+
+    def _note(
+        self, request: Request, route: str, said: dict[str, Any], before: str | None, refusal: str | None
+    ) -> None:
+        who = caller(request)
         about = [f"{key} {said[key]}" for key in _ABOUT if said.get(key) is not None]
         about += [f"{key} {value}" for key, value in request.query_params.items() if key in _ABOUT]
+        about += _grants(said.get("grants"))
+        left_out = self._strangers.told() if who.way is Way.NOBODY else 0
+        reason = (
+            f"{left_out} more requests of nobody were left out here" if left_out else said.get("reason", "")
+        )
         self._audit.note(
-            request.client.host if request.client else "unknown",
+            who.name,
             f"{request.method} {route}",
             ", ".join(about),
-            author=str(said.get("author", "")),
-            source="socket",
-            reason=str(said.get("reason", "")),
+            author=str(said.get("author", "")) if who.way is Way.CONSOLE else "",
+            source=who.source,
+            reason=str(reason),
             before=before,
             result=refusal or "done",
         )
-        return answer
+
+
+def _came_as_somebody(request: Request) -> bool:
+    """Whoever just has not signed in yet is no event."""
+    return caller(request).way is not Way.NOBODY or REFUSED in request.scope
+
+
+def _grants(said: Any) -> list[str]:  # noqa: ANN401 - what somebody sent
+    """Roles as they were asked for, of a body that may not be well-formed."""
+    grants = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
+    return [f"{each.get('role')} in {each.get('services', '*')}" for each in grants]
 
 
 def _fields(body: bytes) -> dict[str, Any]:

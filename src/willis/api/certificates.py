@@ -54,18 +54,18 @@ def routes(app: FastAPI, certificates: Certificates) -> None:
         """One certificate with its chain."""
         return await asyncio.to_thread(certificates.show, name)
 
-    @app.put("/api/v1/certificates/{name}", **needs(Need.CONFIGURE))
+    @app.put("/api/v1/certificates/{name}", **needs(Need.CONFIGURE, whole=True))
     async def add(name: str, body: AddBody) -> Json:
         """Store or replace a certificate."""
         secret = body.passphrase.get_secret_value() if body.passphrase is not None else None
         return certificates.add(name, body.files, secret)
 
-    @app.delete("/api/v1/certificates/{name}", **needs(Need.CONFIGURE))
+    @app.delete("/api/v1/certificates/{name}", **needs(Need.CONFIGURE, whole=True))
     async def remove(name: str) -> Json:
         """Forget a certificate that no service uses."""
         return certificates.remove(name)
 
-    @app.post("/api/v1/certificates/{name}/request", **needs(Need.CONFIGURE))
+    @app.post("/api/v1/certificates/{name}/request", **needs(Need.CONFIGURE, whole=True))
     async def request(name: str, body: RequestBody) -> Json:
         """A signing request; its key stays here."""
         return certificates.request(name, body.domains)
@@ -75,12 +75,12 @@ def routes(app: FastAPI, certificates: Certificates) -> None:
         """Whom the site trusts, by name."""
         return await asyncio.to_thread(certificates.authorities)
 
-    @app.put("/api/v1/authorities/{name}", **needs(Need.CONFIGURE))
+    @app.put("/api/v1/authorities/{name}", **needs(Need.CONFIGURE, whole=True))
     async def add_authority(name: str, body: AuthorityBody) -> Json:
         """Store or replace whom to trust under a name."""
         return certificates.add_authority(name, body.files)
 
-    @app.delete("/api/v1/authorities/{name}", **needs(Need.CONFIGURE))
+    @app.delete("/api/v1/authorities/{name}", **needs(Need.CONFIGURE, whole=True))
     async def remove_authority(name: str) -> Json:
         """Trust an authority no more, which nothing in the document names."""
         return certificates.remove_authority(name)

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 def routes(app: FastAPI, doctor: Doctor) -> None:
     """Add it to ``app``."""
 
-    @app.get("/api/v1/doctor", **needs(Need.READ))
+    @app.get("/api/v1/doctor", **needs(Need.READ, whole=True))
     async def report() -> Json:
         """Faults of network and settings around this node, found by looking now, each with its remedy."""
         return await doctor.report()

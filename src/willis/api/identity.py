@@ -1,18 +1,19 @@
-"""The routes of signing in, and of one's own sessions. Passwords and codes come in; no hash goes out."""
+"""The routes of signing in. Passwords and codes come in; only the id of a new session goes out."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from willis.api import problems
 from willis.api.needs import Asking, needs
 from willis.control.backoff import Slowed
-from willis.control.identity import SESSION_SCHEME, Identity, NotKnown, Opened, SecondFactorNeeded
+from willis.control.identity import Identity, NotKnown, Opened, SecondFactorNeeded
 from willis.control.passwords import Busy
-from willis.model.identity import Caller, Grant, Need, Way
+from willis.model.identity import Caller, Need, Way
 from willis.plan.passwords import LONGEST
 
 Json = dict[str, Any]
@@ -65,36 +66,12 @@ def routes(app: FastAPI, identity: Identity) -> None:
         password = body.password.get_secret_value()
         return _opened(await identity.login(body.name, password, code, who.source), request, who)
 
-    @app.post("/api/v1/logout", **needs(Need.SELF))
-    async def logout(request: Request) -> Json:
-        """End the session that asks."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.casefold() == SESSION_SCHEME.casefold():
-            identity.sessions.end(key)
-        return {"ended": scheme.casefold() == SESSION_SCHEME.casefold()}
-
-    @app.get("/api/v1/me", **needs(Need.SELF))
-    async def me(who: Asking) -> Json:
-        """Who asks, and what they may do."""
-        user = identity.users.get(who.name) if who.way is Way.SESSION else None
-        return {
-            "name": who.name,
-            "way": who.way.value,
-            "grants": grant_rows(who.grants),
-            "second_factor": user is not None and user.second_factor,
-        }
-
 
 def handlers(app: FastAPI) -> None:
     """Add the answers to whoever does not get in."""
     app.add_exception_handler(NotKnown, _not_known)
     app.add_exception_handler(Slowed, _slowed)
     app.add_exception_handler(Busy, _slowed)
-
-
-def grant_rows(grants: tuple[Grant, ...]) -> list[Json]:
-    """As they are written in bodies."""
-    return [{"role": grant.role.value, "services": list(grant.services)} for grant in grants]
 
 
 def _opened(opened: Opened, request: Request, before: Caller) -> Json:
@@ -108,16 +85,11 @@ def _opened(opened: Opened, request: Request, before: Caller) -> Json:
     }
 
 
-def _not_known(_: Request, error: Exception) -> JSONResponse:
+def _not_known(request: Request, error: Exception) -> Response:
     kind = "second-factor" if isinstance(error, SecondFactorNeeded) else "not-signed-in"
-    return _problem(kind, 401, str(error), {"WWW-Authenticate": "Bearer"})
+    return problems.answer(request, kind, str(error), headers={"WWW-Authenticate": "Bearer"})
 
 
-def _slowed(_: Request, error: Exception) -> JSONResponse:
+def _slowed(request: Request, error: Exception) -> Response:
     wait_s = error.wait_s if isinstance(error, Slowed) else 2
-    return _problem("slowed", 429, str(error), {"Retry-After": str(wait_s)})
-
-
-def _problem(kind: str, status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
-    body = {"type": f"/api/v1/problems/{kind}", "title": kind.replace("-", " "), "status": status}
-    return JSONResponse(body | {"detail": detail}, status, headers, "application/problem+json")
+    return problems.answer(request, "slowed", str(error), headers={"Retry-After": str(wait_s)})

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Query
 from fastapi.responses import StreamingResponse
 
 from willis.api.lines import ndjson
-from willis.api.needs import needs
+from willis.api.needs import Asking, needs, theirs
 from willis.control.logbook import Logbook
 from willis.model.identity import Need
 
@@ -20,9 +20,9 @@ def routes(app: FastAPI, logbook: Logbook) -> None:
     """Add them to ``app``."""
 
     @app.get("/api/v1/top", **needs(Need.READ))
-    async def top() -> Json:
+    async def top(who: Asking) -> Json:
         """Each service: connections and bytes a second, and how long requests took in the last minute."""
-        return logbook.top()
+        return theirs(who, logbook.top())
 
     @app.get("/api/v1/logs/{service}", **needs(Need.READ))
     async def lines(service: str, last: Last = 20) -> Json:

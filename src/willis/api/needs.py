@@ -65,6 +65,12 @@ def demand(who: Caller, need: Need, services: Iterable[str]) -> None:
         raise Denied(who, need, lacking)
 
 
+def theirs(who: Caller, report: dict[str, Any]) -> dict[str, Any]:
+    """A report with only those of its ``services`` that ``who`` may read."""
+    may_read = allowed(who, Need.READ, (row["name"] for row in report["services"]))
+    return report | {"services": [row for row in report["services"] if row["name"] in may_read]}
+
+
 def needed(app: FastAPI) -> Iterator[tuple[APIRoute, Need]]:
     """Every route with what it needs. Raises LookupError for one that does not say."""
     for route in app.routes:

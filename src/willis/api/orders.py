@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from willis.api.needs import needs
+from willis.api.needs import Asking, demand, needs
 from willis.api.types import OrderBody
 from willis.control.controller import Controller
 from willis.model.identity import Need
 from willis.model.status import Admin
+from willis.plan.rights import ordered
 from willis.plan.terms import Term
 
 Json = dict[str, Any]
@@ -25,8 +26,9 @@ def routes(app: FastAPI, controller: Controller) -> None:
 
 def _order(app: FastAPI, controller: Controller, state: Admin) -> None:
     @app.post(f"/api/v1/{state}", name=str(state), **needs(Need.OPERATE))
-    async def order(body: OrderBody) -> Json:
+    async def order(body: OrderBody, who: Asking) -> Json:
         """Set a host, in all its services and both layers, or one of its real servers."""
+        demand(who, Need.OPERATE, ordered(controller.loop.config, body.where))
         until = None if body.for_s is None else time.time() + body.for_s
         done = controller.orders.give(
             body.where, state, term=Term(until, body.halt_when_idle), force=body.force

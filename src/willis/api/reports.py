@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from pydantic import IPvAnyAddress
 
-from willis.api.needs import needs
+from willis.api.needs import Asking, needs, theirs
 from willis.control import metrics
 from willis.control.controller import Controller
 from willis.model.identity import Need
@@ -20,9 +20,9 @@ def routes(app: FastAPI, controller: Controller) -> None:
     """Add them to ``app``."""
 
     @app.get("/api/v1/status", **needs(Need.READ))
-    async def status() -> Json:
-        """All services with their servers, states, sessions and bytes."""
-        return await controller.status()
+    async def status(who: Asking) -> Json:
+        """All services that one may read, with their servers, states, sessions and bytes."""
+        return theirs(who, await controller.status())
 
     @app.get("/api/v1/status/{service}", **needs(Need.READ))
     async def status_of(service: str) -> Json:
@@ -49,7 +49,7 @@ def routes(app: FastAPI, controller: Controller) -> None:
         """End the tie of one client, or of all of them; their connections stay."""
         return await controller.forget(service, client)
 
-    @app.get("/api/v1/metrics", response_class=PlainTextResponse, **needs(Need.READ))
+    @app.get("/api/v1/metrics", response_class=PlainTextResponse, **needs(Need.READ, whole=True))
     async def all_metrics() -> PlainTextResponse:
         """The state of everything as Prometheus reads it."""
         told = metrics.text(

@@ -43,15 +43,15 @@ class Audit:
         after = self.digest()
         act = Act(
             self._clock(),
-            who,
-            author[:_LONGEST],
+            _plain(who),
+            _plain(author),
             source,
-            action,
-            about[:_LONGEST],
-            reason[:_LONGEST],
+            _plain(action),
+            _plain(about),
+            _plain(reason),
             after if before is None else before,
             after,
-            result[:_LONGEST],
+            _plain(result),
         )
         last = self._store.last_act()
         number, chain = (0, BEGINNING) if last is None else (last.number, last.chain)
@@ -79,6 +79,11 @@ class Audit:
             "entries": 0 if last is None else last.number,
             "chain": BEGINNING if last is None else last.chain,
         }
+
+
+def _plain(text: str) -> str:
+    """Short, and without what would steer the terminal of whoever reads it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:_LONGEST])
 
 
 def row(entry: Entry) -> Row:

@@ -16,6 +16,7 @@ from willis.control.backoff import Backoff
 from willis.control.changes import Refused
 from willis.control.database import Database
 from willis.control.passwords import Passwords
+from willis.control.second_factors import SecondFactors
 from willis.control.sessions import ABSOLUTE_S, IDLE_S, Sessions
 from willis.control.setup import SetupCode
 from willis.control.tokens import PREFIX, TokenRefused, Tokens
@@ -64,6 +65,7 @@ class Identity:
         self.users = Users(database)
         self.sessions = Sessions(database, clock)
         self.tokens = Tokens(database, clock)
+        self.second_factors = SecondFactors(self.users, clock)
         self.passwords = passwords or Passwords()
         self._setup = SetupCode(database.path.with_name("setup-code"))
         self._names, self._addresses = Backoff(_FREE_OF_NAME, clock), Backoff(_FREE_OF_ADDRESS, clock)
@@ -168,30 +170,40 @@ class Identity:
             self._leave_an_admin(name)
         self.users.set(name, kept, wanted, self._clock(), Sessions.ending(name))
         self._setup.forget()
-        return self._user(name)
+        return self.user(name)
 
     async def change_password(self, name: str, old: str, new: str, source: str) -> None:
-        """One's own; all sessions end. Raises what ``login`` raises, and Refused."""
-        self._user(name)
-        with suppress(SecondFactorNeeded):  # whoever is in has shown it
-            await self.prove(name, old, None, source)
+        """One's own; all sessions end. Raises SignInFailed, Slowed, Busy, Refused, StoreError."""
+        await self.prove_again(name, old, source)
         await self.set_user(name, None, new)
+
+    async def prove_again(self, name: str, password: str, source: str) -> None:
+        """Of somebody who is in: the password only. Raises SignInFailed, Slowed, Busy, Refused."""
+        self.user(name)
+        with suppress(SecondFactorNeeded):
+            await self.prove(name, password, None, source)
+
+    def reset_second_factor(self, name: str) -> None:
+        """Until another is set, the password is enough; sessions end. Raises Refused, StoreError."""
+        self.user(name)
+        self.users.drop_second_factor(name, Sessions.ending(name))
 
     def remove_user(self, name: str) -> None:
         """And end their sessions. Raises Refused."""
-        if is_admin(self._user(name).grants):
+        if is_admin(self.user(name).grants):
             self._leave_an_admin(name)
         self.users.remove(name, Sessions.ending(name))
 
-    def _leave_an_admin(self, name: str) -> None:
-        if not any(is_admin(user.grants) and user.name != name for user in self.users.all()):
-            raise Refused(f"{name} is the last administrator; make another one first")
-
-    def _user(self, name: str) -> User:
+    def user(self, name: str) -> User:
+        """Raises Refused."""
         found = self.users.get(name)
         if found is None:
             raise Refused(f"this node keeps no user {name}; see 'willis user list'")
         return found
+
+    def _leave_an_admin(self, name: str) -> None:
+        if not any(is_admin(user.grants) and user.name != name for user in self.users.all()):
+            raise Refused(f"{name} is the last administrator; make another one first")
 
     async def _hashed(self, name: str, password: str) -> str:
         if not NAME.match(name):

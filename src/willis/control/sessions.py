@@ -79,6 +79,10 @@ class Sessions:
         ended = self._db.execute(f"DELETE FROM login_session WHERE {where}", (_HANDLE, handle, name))  # noqa: S608
         return ended.rowcount > 0
 
+    def end_all(self, name: str | None = None) -> int:
+        """Of one user, or of everybody. How many ended."""
+        return self._db.execute("DELETE FROM login_session WHERE name = coalesce(?, name)", (name,)).rowcount
+
     @staticmethod
     def ending(name: str) -> Statement:
         """Ends all sessions of a user, as part of a transaction."""

@@ -12,11 +12,12 @@ class Act:
     at: float
     """Seconds since the epoch."""
     who: str
-    """The user whose process asked, as the kernel knows it; ``willis`` for what happened by itself."""
+    """Who asked: at the console the user, as the kernel knows it; ``token:NAME``; ``nobody``; or ``willis``
+    for what happened by itself."""
     author: str
-    """Who that user said to act for; empty: for themselves."""
+    """Who a user at the console said to act for; empty: for themselves."""
     source: str
-    """How it came: ``socket``, or ``itself``."""
+    """Where it came from: the client's address, ``socket``, or ``itself``."""
     action: str
     """Method and route, such as ``POST /drain``."""
     about: str

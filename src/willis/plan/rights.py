@@ -41,22 +41,26 @@ def everywhere(caller: Caller, need: Need) -> bool:
     return any(need in _MAY[grant.role] and "*" in grant.services for grant in caller.grants)
 
 
-def concerned(config: Config, about: str) -> frozenset[str]:
-    """The services that an order or an event for ``SERVICE``, ``SERVICE/HOST`` or ``HOST`` is about."""
-    name = about.partition("/")[0]
-    if config.service(name) is not None:
-        return frozenset({name})
-    return frozenset(service.name for service in config.services_of(name))
+def ordered(config: Config, where: str) -> frozenset[str]:
+    """The services that an order for ``HOST`` or ``SERVICE/HOST`` touches."""
+    service, slash, host = where.rpartition("/")
+    return frozenset({service}) if slash else _of_host(config, host)
 
 
 def sees(caller: Caller, config: Config, about: str) -> bool:
-    """Whether an event about ``about`` is the caller's to read: one of a service of theirs, or any."""
-    return everywhere(caller, Need.READ) or bool(allowed(caller, Need.READ, concerned(config, about)))
+    """Whether an event about a service, ``SERVICE/HOST``, a host or an engine is the caller's to read."""
+    name = about.partition("/")[0]
+    services = _of_host(config, name) | ({name} if config.service(name) else set())
+    return everywhere(caller, Need.READ) or bool(allowed(caller, Need.READ, services))
 
 
 def is_admin(grants: Iterable[Grant]) -> bool:
     """Whether these make an administrator of the whole site."""
     return any(grant.role is Role.ADMIN and "*" in grant.services for grant in grants)
+
+
+def _of_host(config: Config, host: str) -> frozenset[str]:
+    return frozenset(service.name for service in config.services_of(host))
 
 
 def _covers(grant: Grant, service: str) -> bool:
