@@ -59,10 +59,12 @@ def knocks(config: Config, status: Status, seen: Seen) -> tuple[list[Knock], lis
 
 
 def paths(config: Config, seen: Seen) -> Iterator[Finding]:
-    """One finding a host and kind of fault."""
+    """One finding a host and kind of fault. Of a host that passes on what is for its own address too,
+    its port leads to a container: a hop limit of 1 tells nothing there."""
     by_host: dict[str, list[_Door]] = {}
     for door in _doors(config, seen):
-        by_host.setdefault(door.host, []).append(door)
+        if Reply.PASSED_ON not in door.own.values():
+            by_host.setdefault(door.host, []).append(door)
     for doors in by_host.values():
         owned = [door for door in doors if set(door.replies) & {*_ANSWERED}]
         yield from _missing([door for door in doors if door not in owned])

@@ -131,6 +131,15 @@ def test_a_vip_that_is_missing_is_told_by_the_host_that_answers_on_its_own_addre
     assert finding.fix.linux[0].startswith("sysctl -w net.ipv4.conf.all.arp_ignore=1")
 
 
+def test_a_host_whose_port_is_translated_to_a_container_is_not_taken_for_a_router() -> None:
+    """There a hop limit of 1 leads nowhere by any address."""
+    config = site(dr())
+    passed = {(3, "10.60.0.101"): Reply.PASSED_ON, (3, "10.60.0.13"): Reply.PASSED_ON}
+    assert not knocked(config, passed)
+    (finding,) = knocked(config, {(3, "10.60.0.101"): Reply.PASSED_ON})
+    assert "as a router would" in finding.evidence
+
+
 def test_a_host_that_hangs_is_not_accused_of_lacking_the_vip() -> None:
     config = site(dr())
     silent = {(3, "10.60.0.101"): Reply.SILENT, (3, "10.60.0.13"): Reply.SILENT}
