@@ -38,4 +38,4 @@ async def _not_served(_: Request, error: Exception) -> Response:
     why = (
         "nothing is served there; the API is below /api/v1/" if status == 404 else "see the API's description"
     )
-    return problem(status, "not served", why)
+    return problem(status, why)

@@ -17,6 +17,8 @@ from willis.web.headers import secured
 from willis.web.problems import problem
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+MOST_HEADER = 32_768
+"""Bytes of a request's line and headers."""
 _NO_PROOF = 401
 
 
@@ -63,23 +65,23 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers, client: str) -> Response | None:
         if not hosts.allowed(client, self._door.networks):
-            return problem(403, "not from here", f"{client} is in no network of --allow")
+            return problem(403, f"{client} is in no network of --allow")
         if not hosts.meant(headers.get("host", ""), self._door.names, scope["server"][0]):
-            return problem(
-                421, "not this host", "this node does not answer to that name; add it with --host NAME"
-            )
+            return problem(421, "this node does not answer to that name; add it with --host NAME")
         why = targets.refused(target_of(scope))
         if why is not None:
-            return problem(400, "bad target", why)
+            return problem(400, why)
+        if sum(len(name) + len(value) for name, value in headers.raw) > MOST_HEADER:
+            return problem(431, f"the headers are longer than {MOST_HEADER:,} bytes")
         if scope["method"] not in METHODS:
-            return problem(405, "no such method", f"only {', '.join(sorted(METHODS))} are served")
+            return problem(405, f"only {', '.join(sorted(METHODS))} are served")
         wait = self._door.strangers.wait(client, self._clock())
         if wait > 0:
             why = f"too many requests from {client} without a valid credential; the console is not affected"
-            return problem(429, "too many requests", why, retry_s=math.ceil(wait))
+            return problem(429, why, retry_s=math.ceil(wait))
         cookie = cookies.read(headers.get("cookie"), cookies.SESSION) is not None
         why = origin.forged(scope["method"], headers, cookie=cookie)
-        return None if why is None else problem(403, "forged", f"refused, since {why}")
+        return None if why is None else problem(403, f"refused, since {why}")
 
 
 def client_of(scope: Scope) -> str:

@@ -30,6 +30,7 @@ _TOWARDS_ENGINE = frozenset(
 _NOT_BACK = frozenset(
     {
         b"connection",
+        b"date",
         b"keep-alive",
         b"proxy-authenticate",
         b"server",

@@ -16,8 +16,6 @@ from willis.web.headers import secured
 
 HEADER_S = 10.0
 """Seconds for a whole header to arrive, from the connection's begin or the last answer's end."""
-MOST_HEADER = 32_768
-"""Bytes of a request's line and headers."""
 
 
 class PatientProtocol(H11Protocol):

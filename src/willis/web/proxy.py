@@ -68,7 +68,7 @@ class Engine:
         except Refused as refused:
             return refused.answer
         except ClientDisconnect:
-            return problem(400, "gone", "the client went away")  # nobody reads it
+            return problem(400, "the client went away")  # nobody reads it
         if request.method == "POST" and request.url.path in _OPEN_A_SESSION and found.is_success:
             return await opened(found)
         answer = self._streamed(found)
@@ -118,15 +118,15 @@ class Engine:
                     self._held += len(part)
                     if length > most:
                         why = f"this request may have a body of {most:,} bytes at most"
-                        raise Refused(problem(413, "too large", why))
+                        raise Refused(problem(413, why))
                     if self._held > _MOST_BODIES:
                         why = "too many large requests at once; try again"
-                        raise Refused(problem(503, "busy", why, retry_s=5))
+                        raise Refused(problem(503, why, retry_s=5))
                     parts.append(part)
         except TimeoutError:
             self._held -= length
             why = f"the body did not arrive within {_SLOWEST_BODY_S:.0f} s"
-            raise Refused(problem(408, "too slow", why)) from None
+            raise Refused(problem(408, why)) from None
         except (Refused, ClientDisconnect, asyncio.CancelledError):
             self._held -= length
             raise
@@ -146,13 +146,18 @@ async def opened(found: httpx.Response) -> Response:
     try:
         content: Json = json.loads(await found.aread())
         session = content.pop("session")
-        answer = JSONResponse(content, found.status_code)
+        answer = JSONResponse(content, found.status_code, _kept(found.headers))
         answer.headers.append("set-cookie", cookies.session(session))
     except (httpx.TransportError, KeyError, TypeError, ValueError):
-        return problem(502, "not understood", "the engine's answer holds no session; see its log")
+        return problem(502, "the engine's answer holds no session; see its log")
     finally:
         await found.aclose()
     return answer
+
+
+def _kept(headers: httpx.Headers) -> dict[str, str]:
+    """Of an answer whose body becomes another."""
+    return {name: headers[name] for name in ("x-request-id",) if name in headers}
 
 
 async def _closing(found: httpx.Response, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -190,6 +195,4 @@ async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
 
 
 def _away() -> Response:
-    return problem(
-        503, "no engine", "the engine does not answer; traffic is not affected. Try again shortly", retry_s=5
-    )
+    return problem(503, "the engine does not answer; traffic is not affected. Try again shortly", retry_s=5)

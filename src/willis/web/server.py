@@ -20,9 +20,9 @@ from pyroute2 import IPRoute
 from willis.web import privileges
 from willis.web.app import build
 from willis.web.certificate import made_once
-from willis.web.guard import Door
+from willis.web.guard import MOST_HEADER, Door
 from willis.web.hosts import Network, plain_address
-from willis.web.protocol import MOST_HEADER, PatientProtocol
+from willis.web.protocol import PatientProtocol
 from willis.web.proxy import Engine
 from willis.web.tls import Files, Tls, TlsError
 

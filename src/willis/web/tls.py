@@ -12,7 +12,7 @@ from willis.web.certificate import fingerprint
 
 log = logging.getLogger("willis.web")
 
-_LOOK_S = 5.0
+_LOOK_S = 2.0
 
 
 class TlsError(Exception):
