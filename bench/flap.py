@@ -47,7 +47,8 @@ _SAMPLE_S = 0.2
 _SETTLE_S = 60.0
 _TARGET = 20.0
 """Per cent that a storm may cost more than the calm."""
-_SETTLED_S = 5.0
+_SETTLED_S = 10.0
+"""Who fell often is held back for up to eight good looks, one a second."""
 _A_MINUTE = 10
 _COMPILERS: dict[str, Callable[[Config, Status], Artefacts]] = {
     "ebpf": compile_l4,

@@ -44,8 +44,8 @@ from willis.plan.verdict import Result, Track, advance
 
 log = logging.getLogger("willis.control")
 
-_KEEP_S = 0.5
-"""After a crash the first looks tell what is lost here."""
+_KEEP_S = 2.0
+"""Verdicts that change are gathered for so long. After a crash the first looks tell what is lost here."""
 
 OnResult = Callable[[Target, Result], None]
 
