@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 from willis.doctor import filters, frames
 from willis.doctor.seen import Link, Place
@@ -40,7 +40,7 @@ def owners(
             found[wire.interface, said[0]].add(said[1])
 
     with ExitStack() as stack:
-        wires = {key: stack.enter_context(_wire(*key)) for key in _kinds(asked)}
+        wires = {key: stack.enter_context(closing(_wire(*key))) for key in _kinds(asked)}
         for seconds in _ROUNDS_S:
             questions = [question(*place) for place in asked]
             exchange(questions, [*wires.values()], seconds, take, lambda: not asked)

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 
 from willis.doctor import filters
 from willis.doctor.frames import ETH_IPV4, ETH_IPV6
@@ -37,10 +36,10 @@ _ETHER_TYPE = {4: ETH_IPV4, 6: ETH_IPV6}
 def knock(knocks: Sequence[Knock], links: Mapping[str, Link]) -> dict[Knock, Reply]:
     """What came of each, within 0.8 s. Raises OSError."""
     with ExitStack() as stack:
-        ports = {version: stack.enter_context(_Port(version)).number for version in _versions(knocks)}
+        ports = {version: stack.enter_context(_port(version)) for version in _versions(knocks)}
         wires: dict[tuple[str, int], Wire] = {
             (name, version): stack.enter_context(
-                Wire(name, _ETHER_TYPE[version], filters.answers_to(version, ports[version]))
+                closing(Wire(name, _ETHER_TYPE[version], filters.answers_to(version, ports[version])))
             )
             for name, version in dict.fromkeys((each.interface, each.source.version) for each in knocks)
         }
@@ -103,24 +102,12 @@ class _Round:
         return self._wires[each.interface, version], segment(head, flags, sequence)
 
 
-class _Port:
+@contextmanager
+def _port(version: int) -> Iterator[int]:
     """A port that nobody else of this node gets meanwhile."""
-
-    def __init__(self, version: int) -> None:
-        self._held = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
-        self._held.bind(("", 0))
-        self.number: int = self._held.getsockname()[1]
-
-    def __enter__(self) -> _Port:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._held.close()
+    with socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6) as held:
+        held.bind(("", 0))
+        yield held.getsockname()[1]
 
 
 def _versions(knocks: Sequence[Knock]) -> list[int]:

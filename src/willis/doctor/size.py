@@ -12,8 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from types import TracebackType
+from contextlib import ExitStack, closing, suppress
 
 from willis.doctor.frames import checksum
 from willis.doctor.seen import Size
@@ -41,7 +40,7 @@ def sizes(hosts: Mapping[Address, int]) -> dict[Address, Size]:
     answered: set[tuple[Address, bool]] = set()
     with ExitStack() as stack:
         ready = stack.enter_context(selectors.DefaultSelector())
-        pings = {v: stack.enter_context(_Pings(v)) for v in {address.version for address in hosts}}
+        pings = {v: stack.enter_context(closing(_Pings(v))) for v in {address.version for address in hosts}}
         for each in pings.values():
             ready.register(each, selectors.EVENT_READ, each)
 
@@ -77,15 +76,7 @@ class _Pings:
         self._socket = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
         self._socket.setsockopt(*_DISCOVER[version], _PROBE)
 
-    def __enter__(self) -> _Pings:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._socket.close()
 
     def fileno(self) -> int:

@@ -12,7 +12,6 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 _ATTACH_FILTER = 26
 """SO_ATTACH_FILTER, which Python does not name."""
@@ -48,15 +47,7 @@ class Wire:
             self._socket.close()
             raise
 
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._socket.close()
 
     def fileno(self) -> int:
