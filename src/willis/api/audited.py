@@ -84,7 +84,11 @@ def _came_as_somebody(request: Request) -> bool:
 def _grants(said: Any) -> list[str]:  # noqa: ANN401 - what somebody sent
     """Roles as they were asked for, of a body that may not be well-formed."""
     grants = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
-    return [f"{each.get('role')} in {each.get('services', '*')}" for each in grants]
+    return [f"{each.get('role')} in {_listed(each.get('services', '*'))}" for each in grants]
+
+
+def _listed(said: Any) -> str:  # noqa: ANN401 - what somebody sent
+    return " ".join(map(str, said)) if isinstance(said, list) else str(said)
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from willis.api import problems
 from willis.api.needs import Asking, needs
+from willis.api.problems import answer
 from willis.control.backoff import Slowed
 from willis.control.identity import Identity, NotKnown, Opened, SecondFactorNeeded
 from willis.control.passwords import Busy
@@ -19,6 +19,9 @@ from willis.plan.passwords import LONGEST
 Json = dict[str, Any]
 Password = Annotated[SecretStr, Field(max_length=LONGEST)]
 Name = Annotated[str, Field(max_length=64)]
+
+_CROWD_S = 2
+"""When whoever was sent away by a crowd may try again."""
 
 
 class SecretBody(BaseModel):
@@ -87,9 +90,9 @@ def _opened(opened: Opened, request: Request, before: Caller) -> Json:
 
 def _not_known(request: Request, error: Exception) -> Response:
     kind = "second-factor" if isinstance(error, SecondFactorNeeded) else "not-signed-in"
-    return problems.answer(request, kind, str(error), headers={"WWW-Authenticate": "Bearer"})
+    return answer(request, kind, str(error), headers={"WWW-Authenticate": "Bearer"})
 
 
 def _slowed(request: Request, error: Exception) -> Response:
-    wait_s = error.wait_s if isinstance(error, Slowed) else 2
-    return problems.answer(request, "slowed", str(error), headers={"Retry-After": str(wait_s)})
+    wait_s = error.wait_s if isinstance(error, Slowed) else _CROWD_S
+    return answer(request, "slowed", str(error), headers={"Retry-After": str(wait_s)})

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 from willis.api.grants import grant_rows
 from willis.api.identity import Password, SecretBody
 from willis.api.needs import Asking, needs
-from willis.control.changes import Refused
+from willis.control.changes import Refused, Unknown
 from willis.control.identity import SESSION_SCHEME, Identity
 from willis.model.identity import Caller, Need, Session, Way
 
@@ -121,9 +121,9 @@ def session_row(session: Session) -> Json:
 
 
 def ended(found: bool, handle: str) -> Json:
-    """Raises Refused where there was none."""
+    """Raises Unknown where there was none."""
     if not found:
-        raise Refused(f"there is no session {handle!r} to end; it may have ended by itself")
+        raise Unknown(f"there is no session {handle!r} to end; it may have ended by itself")
     return {"ended": 1}
 
 

@@ -11,7 +11,7 @@ from willis.api.grants import GrantBodies, grant_rows, grants_of
 from willis.api.identity import Password, SecretBody
 from willis.api.me import ended, session_row
 from willis.api.needs import Asking, needs
-from willis.control.changes import Refused
+from willis.control.changes import Refused, Unknown
 from willis.control.identity import Identity
 from willis.control.tokens import TokenWish
 from willis.model.identity import NAME, Need, Token, User
@@ -130,7 +130,7 @@ def _tokens(app: FastAPI, identity: Identity) -> None:
 def _token(identity: Identity, name: str) -> Token:
     found = next((token for token in identity.tokens.all() if token.name == name), None)
     if found is None:
-        raise Refused(f"there is no token {name}; see 'willis token list'")
+        raise Unknown(f"there is no token {name}; see 'willis token list'")
     return found
 
 

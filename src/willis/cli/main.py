@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, audit, certificate, doctor, live, secret, show
+from willis.cli import acme, audit, certificate, doctor, identity, live, secret, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -78,6 +78,7 @@ def _asking(ctx: typer.Context) -> Iterator[Client]:
 
 live.add(app, _asking)
 doctor.add(app, _asking)
+identity.add(app, _asking)
 app.add_typer(acme.commands(_asking), name="acme")
 app.add_typer(audit.commands(_asking), name="audit")
 app.add_typer(certificate.commands(_asking), name="certificate")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from willis.control.backoff import Backoff
-from willis.control.changes import Refused
+from willis.control.changes import Refused, Unknown
 from willis.control.database import Database
 from willis.control.passwords import Passwords
 from willis.control.second_factors import SecondFactors
@@ -92,6 +92,17 @@ class Identity:
                 raise NotKnown(str(error)) from error
             return Caller(f"token:{token.name}", Way.TOKEN, token.grants, source)
         raise NotKnown(f"send '{_TOKEN_SCHEME} {PREFIX}…' or '{SESSION_SCHEME} …' as Authorization")
+
+    def still(self, authorization: str, source: str) -> bool:
+        """Whether what proved somebody once does so now; asking this does not count as a use of a session."""
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.casefold() == SESSION_SCHEME.casefold():
+            return self.sessions.holds(secret)
+        try:
+            self.caller(authorization, source)
+        except NotKnown:
+            return False
+        return True
 
     def open_session(self, name: str, grants: tuple[Grant, ...], source: str, how: str) -> Opened:
         """For somebody who has proved who they are. ``how``: who vouched, ``local``, ``oidc`` or ``ldap``.
@@ -195,10 +206,10 @@ class Identity:
         self.users.remove(name, Sessions.ending(name))
 
     def user(self, name: str) -> User:
-        """Raises Refused."""
+        """Raises Unknown."""
         found = self.users.get(name)
         if found is None:
-            raise Refused(f"this node keeps no user {name}; see 'willis user list'")
+            raise Unknown(f"this node keeps no user {name}; see 'willis user list'")
         return found
 
     def _leave_an_admin(self, name: str) -> None:

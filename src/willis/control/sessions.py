@@ -63,6 +63,10 @@ class Sessions:
         )
         return found
 
+    def holds(self, key: str) -> bool:
+        """Whether the session of this id goes on."""
+        return any(not _over(s, self._clock()) for _, s in self._rows("WHERE digest = ?", digest(key)))
+
     def all(self, name: str | None = None) -> list[Session]:
         """Those that hold, of one user or of all, the newest first."""
         now = self._clock()
