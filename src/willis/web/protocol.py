@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from willis.web.headers import secured
 
+_GOODBYE_S = 0.5
 HEADER_S = 10.0
 """Seconds for a whole header to arrive, from the connection's begin or the last answer's end."""
 
@@ -24,6 +25,7 @@ class PatientProtocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own arguments
         super().__init__(*args, **kwargs)
         self._patience: asyncio.TimerHandle | None = None
+        self._last = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -35,7 +37,17 @@ class PatientProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._watch()
+        if self._last:
+            self._let_go()
+        else:
+            self._watch()
+
+    def shutdown(self) -> None:
+        """The process stops: this answer is the last, and nobody waits for the client's goodbye."""
+        self._last = True
+        super().shutdown()
+        if self.cycle is None or self.cycle.response_complete:
+            self._let_go()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
@@ -51,6 +63,10 @@ class PatientProtocol(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    def _let_go(self) -> None:
+        """Closing TLS waits for the peer's answer, half a minute if there is none."""
+        self.loop.call_later(_GOODBYE_S, self.transport.abort)
+
     def _watch(self) -> None:
         """The timer runs as long as a header is awaited."""
         if self.conn.their_state is not h11.IDLE:
@@ -65,5 +81,4 @@ class PatientProtocol(H11Protocol):
 
     def _too_slow(self) -> None:
         self._patience = None
-        if not self.transport.is_closing():
-            self.transport.close()
+        self.transport.abort()

@@ -187,7 +187,9 @@ async def _until(stopping: asyncio.Event, pieces: AsyncIterator[bytes]) -> Async
     finally:
         for waiting in (piece, stop):
             waiting.cancel()
-        await asyncio.gather(piece, stop, return_exceptions=True)
+        # Not gather: cancelled itself, as often as the client's going away is told, it would cancel
+        # the reading again while that closes the engine's connection.
+        await asyncio.wait({piece, stop})
 
 
 async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
