@@ -9,7 +9,7 @@ from fastapi import FastAPI, Query
 from fastapi.responses import StreamingResponse
 
 from willis.api.lines import ndjson
-from willis.api.needs import needs
+from willis.api.needs import Still, needs
 from willis.api.pages import Cursor, Limit, before, page
 from willis.control.audit import Audit, Row
 from willis.model.identity import Need
@@ -34,9 +34,9 @@ def routes(app: FastAPI, audit: Audit) -> None:
         return audit.verify()
 
     @app.get("/api/v1/audit/export", response_class=StreamingResponse, **needs(Need.AUDIT))
-    async def export() -> StreamingResponse:
+    async def export(still: Still) -> StreamingResponse:
         """All entries, a JSON object a line."""
-        return StreamingResponse(ndjson(_entries(audit)), media_type="application/x-ndjson")
+        return StreamingResponse(ndjson(_entries(audit), still), media_type="application/x-ndjson")
 
 
 def _backwards(row: Row) -> int:

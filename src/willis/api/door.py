@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from willis.api.needs import REFUSED
+from willis.api.needs import REFUSED, STILL
 from willis.api.peer import ENGINE, WEB
 from willis.control.identity import Identity, NotKnown
 from willis.model.identity import NOBODY, Caller, Grant, Role, Way
@@ -27,6 +27,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            scope[STILL] = lambda: self._still(scope)
             try:
                 scope["caller"] = self._caller(scope)
             except NotKnown as error:
@@ -44,6 +45,10 @@ class Door:
         if _socket(scope) == ENGINE:
             return Caller(scope["client"][0], Way.CONSOLE, (Grant(Role.ADMIN),), source)
         return Caller(NOBODY.name, NOBODY.way, source=source)
+
+    def _still(self, scope: Scope) -> bool:
+        sent = Headers(scope=scope).get("authorization")
+        return sent is None or self._identity.still(sent, _source(scope))
 
 
 def _socket(scope: Scope) -> str:

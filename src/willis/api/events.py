@@ -9,7 +9,7 @@ from fastapi import FastAPI, Query
 from fastapi.responses import StreamingResponse
 
 from willis.api.lines import ndjson
-from willis.api.needs import Asking, needs
+from willis.api.needs import Asking, Still, needs
 from willis.api.pages import Cursor, Limit, before, page
 from willis.control.controller import Controller
 from willis.control.events import Row
@@ -48,10 +48,10 @@ def routes(app: FastAPI, controller: Controller) -> None:
         return {"events": found, "next_cursor": further}
 
     @app.get("/api/v1/events/follow", response_class=StreamingResponse, **needs(Need.READ))
-    async def follow(who: Asking, last: Last = 10) -> StreamingResponse:
+    async def follow(who: Asking, still: Still, last: Last = 10) -> StreamingResponse:
         """The newest events and all that follow, a JSON object a line, until the client goes away."""
         found = _only(events.live(last), _theirs(controller, who))
-        return StreamingResponse(ndjson(found), media_type="application/x-ndjson")
+        return StreamingResponse(ndjson(found, still), media_type="application/x-ndjson")
 
 
 def _backwards(row: Row) -> int:

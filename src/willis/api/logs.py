@@ -8,7 +8,7 @@ from fastapi import FastAPI, Query
 from fastapi.responses import StreamingResponse
 
 from willis.api.lines import ndjson
-from willis.api.needs import Asking, needs, theirs
+from willis.api.needs import Asking, Still, needs, theirs
 from willis.control.logbook import Logbook
 from willis.model.identity import Need
 
@@ -30,7 +30,8 @@ def routes(app: FastAPI, logbook: Logbook) -> None:
         return {"service": service, "lines": logbook.last(service, last)}
 
     @app.get("/api/v1/logs/{service}/follow", response_class=StreamingResponse, **needs(Need.READ))
-    async def follow(service: str, last: Last = 20) -> StreamingResponse:
+    async def follow(service: str, still: Still, last: Last = 20) -> StreamingResponse:
         """The same and all that follow, a JSON object a line, until the client goes away."""
         logbook.last(service, 0)  # refuses before the answer begins
-        return StreamingResponse(ndjson(logbook.live(service, last)), media_type="application/x-ndjson")
+        found = ndjson(logbook.live(service, last), still)
+        return StreamingResponse(found, media_type="application/x-ndjson")

@@ -5,7 +5,7 @@ Rights belong to the route itself and not to its path, so no way of writing a pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -15,6 +15,8 @@ from willis.model.identity import NOBODY, Caller, Need, Way
 from willis.plan.rights import allowed, everywhere, may
 
 _MARK = "x-willis-needs"
+STILL = "willis.still"
+"""In a request's scope: says whether the caller would be let in now too."""
 REFUSED = "willis.refused"
 """In a request's scope: why the door did not take what the client sent for a proof."""
 
@@ -38,6 +40,16 @@ def caller(request: Request) -> Caller:
 
 Asking = Annotated[Caller, Depends(caller)]
 """A parameter of a route that has to know who asks."""
+
+
+def still(request: Request) -> Callable[[], bool]:
+    """Says whether the caller would be let in now too."""
+    found: Callable[[], bool] = request.scope[STILL]
+    return found
+
+
+Still = Annotated[Callable[[], bool], Depends(still)]
+"""A parameter of a route whose answer goes on, and has to end with the session or the token."""
 
 
 def needs(need: Need, *, whole: bool = False) -> dict[str, Any]:
