@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import unified_diff
 
@@ -93,6 +93,7 @@ class Changes:
         """``lacking``: what a config names that this node does not have, in sentences with their remedies."""
         self._store = store
         self._loop = loop
+        self._lacking = lacking
         self._clock = clock
         self._busy = asyncio.Lock()
         self._timer: asyncio.Task[None] | None = None
@@ -104,7 +105,6 @@ class Changes:
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._lacking = lacking
 
     async def plan(self, document: str) -> Plan:
         """What ``document`` would change. Raises Invalid, or Refused if an engine would not take it."""
@@ -112,6 +112,9 @@ class Changes:
         if loaded.config is None:
             raise Invalid(loaded.problems)
         config, status = loaded.config, self._loop.status
+        lacking = "; ".join(self._lacking(config))
+        if lacking:
+            raise Refused(lacking)
         changes: list[Change] = []
         for keeper in self._loop.keepers:
             try:
@@ -123,9 +126,6 @@ class Changes:
         return Plan(
             base=running.number if running else None,
             checksum=_checksum(running, document),
-        lacking = "; ".join(self._lacking(config))
-        if lacking:
-            raise Refused(lacking)
             config=config,
             impact=impact(self._loop.config, config),
             changes=tuple(changes),

@@ -67,7 +67,7 @@ class Node:
         config = Config() if running is None else load(running.document).config
         assert config is not None
         self.loop = Loop([self.engine], config, seen(config))
-        self.changes = Changes(self.store, self.loop, lambda: self.now)
+        self.changes = Changes(self.store, self.loop, lambda _: (), lambda: self.now)
         self.do(self.loop.converge())
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
