@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from tests.api.test_api import DOCUMENT, Site, Story, tell
 from tests.api.test_identity import Web, admin
@@ -213,3 +214,12 @@ def test_strangers_cannot_fill_the_trail(tell: Callable[[Story], None]) -> None:
         assert len((await s.get("/audit?last=1000"))["entries"]) == 30
 
     tell(story)
+
+
+def test_an_application_with_a_route_that_says_nothing_is_not_built() -> None:
+    with pytest.raises(LookupError, match="openapi"):
+        list(needed(FastAPI()))
+    silent = FastAPI(openapi_url=None)
+    silent.get("/api/v1/x")(nothing)
+    with pytest.raises(LookupError, match="/api/v1/x"):
+        list(needed(silent))

@@ -33,7 +33,7 @@ from willis.control.controller import Controller
 
 def build(controller: Controller, home: Path) -> FastAPI:
     """The application that serves ``controller``. ``home``: its engine's state directory."""
-    app = FastAPI(title="Willis", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="Willis", version=__version__, openapi_url=None, redirect_slashes=False)
     app.add_middleware(Audited, audit=controller.audit)
     app.add_middleware(Door, identity=controller.identity)
     app.add_middleware(Named)

@@ -86,8 +86,7 @@ def theirs(who: Caller, report: dict[str, Any]) -> dict[str, Any]:
 def needed(app: FastAPI) -> Iterator[tuple[APIRoute, Need]]:
     """Every route with what it needs. Raises LookupError for one that does not say."""
     for route in app.routes:
-        if isinstance(route, APIRoute):
-            mark = (route.openapi_extra or {}).get(_MARK)
-            if mark is None:
-                raise LookupError(f"{route.path} does not say what it needs of its caller")
-            yield route, Need(mark)
+        mark = (route.openapi_extra or {}).get(_MARK) if isinstance(route, APIRoute) else None
+        if not isinstance(route, APIRoute) or mark is None:
+            raise LookupError(f"{route} does not say what it needs of its caller")
+        yield route, Need(mark)
