@@ -140,8 +140,14 @@ async def _serve(node: str, places: Places, layer4: Layer4, web_user: str | None
             h11_max_incomplete_event_size=65536,
         )
         server = uvicorn.Server(config)
+
+        def end(number: int) -> None:
+            """The server waits for answers to end; the live streams would never."""
+            controller.stream.close()
+            server.handle_exit(number, None)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
         controller.start()
         log.info("engine of node %s is ready on %s", node, places.run / "engine.sock")
         try:

@@ -23,6 +23,8 @@ from willis.api import (
     problems,
     reports,
     secrets,
+    sign_in,
+    stream,
     users,
 )
 from willis.api.audited import Audited
@@ -45,6 +47,7 @@ def build(controller: Controller, home: Path) -> FastAPI:
     users.routes(app, controller.identity)
     reports.routes(app, controller)
     documents.routes(app, controller)
+    stream.routes(app, controller)
     orders.routes(app, controller)
     logs.routes(app, controller.logbook)
     if controller.renewal is not None:

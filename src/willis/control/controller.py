@@ -33,6 +33,7 @@ from willis.control.shares import Shares
 from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial
 from willis.engines.port import Client, Engine, Ties
 from willis.health.schedule import Schedule
+from willis.control.stream import Stream
 from willis.model.check import Check, Target
 from willis.model.config import Config
 from willis.model.persistence import SourcePersistence
@@ -106,6 +107,7 @@ class Controller:
         self.certificates = Certificates(certificates, self.loop)
 
     def start(self) -> None:
+        self.stream = Stream(self.status, lambda: self.loop.config, self.events)
         """Begin to converge and to check. Raises EngineError, StoreError."""
         self.identity.start()
         self.loop.start()
@@ -130,6 +132,7 @@ class Controller:
         self.events.close()
         self.doctor.close()
         self._shares.close()
+        self.stream.close()
         self._refusing.close()
         self._paths.close()
         self._listening.close()

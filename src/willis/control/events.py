@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 
 from willis.control.alerts import Alerter
@@ -72,6 +73,10 @@ class Events:
                 yield row(event)
             while True:
                 yield row(await queue.get())
+
+    def follower(self) -> AbstractContextManager[asyncio.Queue[Event]]:
+        """All that begins, comes back or ends from now on."""
+        return self._news.follower()
 
     def look(self) -> None:
         """Once: what began, came back or ended since the last look. Raises StoreError."""
