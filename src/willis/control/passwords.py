@@ -1,22 +1,29 @@
 """Passwords at rest: argon2id (RFC 9106); a guess costs 64 MiB and a fifth of a second.
 
-It costs us the same: it runs in threads, two at once, and a crowd that waits for it is sent away.
+It costs us the same: it runs in two threads of low priority, so that checks and traffic go first,
+and a crowd that waits for them is sent away.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 _AT_ONCE = 2
+_NICENESS = 10
+"""Of a thread, on Linux: sched(7)."""
 _MOST = 16
 """Looked at or waiting."""
 _NOBODYS = "$argon2id$v=19$m=65536,t=3,p=1$gAPNdNhOVO9K6NrY9m/TKg$6enuXfDrAVGyIVw93WeKt0BsJhPeTtnOI6Zs+LjKe10"
 """Of a password that was thrown away: a name that nobody has takes as long as one that somebody has."""
+
+_T = TypeVar("_T")
 
 
 class Busy(Exception):
@@ -28,18 +35,16 @@ class Passwords:
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "password", os.nice, (_NICENESS,))
         self._here = 0
 
     async def hash(self, password: str) -> str:
         """What is kept of ``password``. Raises Busy."""
-        async with self._place():
-            return await asyncio.to_thread(self._hasher.hash, password)
+        return await self._run(self._hasher.hash, password)
 
     async def fits(self, kept: str | None, password: str) -> bool:
         """Whether ``kept`` was made of ``password``; None takes as long, and never was. Raises Busy."""
-        async with self._place():
-            return await asyncio.to_thread(self._verify, kept or _NOBODYS, password) and kept is not None
+        return await self._run(self._verify, kept or _NOBODYS, password) and kept is not None
 
     def _verify(self, kept: str, password: str) -> bool:
         try:
@@ -47,13 +52,11 @@ class Passwords:
         except VerifyMismatchError:
             return False
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
+    async def _run(self, what: Callable[..., _T], *given: str) -> _T:
         if self._here >= _MOST:
             raise Busy("many people sign in at once; try again in a moment")
         self._here += 1
         try:
-            async with self._turn:
-                yield
+            return await asyncio.get_running_loop().run_in_executor(self._threads, what, *given)
         finally:
             self._here -= 1
