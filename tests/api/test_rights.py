@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -223,3 +223,19 @@ def test_an_application_with_a_route_that_says_nothing_is_not_built() -> None:
     silent.get("/api/v1/x")(nothing)
     with pytest.raises(LookupError, match="/api/v1/x"):
         list(needed(silent))
+
+
+def test_strangers_bring_little_and_nobody_brings_too_much(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        async def parts(count: int) -> AsyncIterator[bytes]:
+            for _ in range(count):
+                yield b" " * 1024
+
+        for content in (b" " * 20_000, parts(20)):
+            answer = await Web(s).http.post("/login", content=content)
+            assert (answer.status_code, answer.json()["type"]) == (413, "/api/v1/problems/too-large")
+        assert (await Web(s).http.post("/login", content=parts(16))).status_code == 422
+        assert (await s.http.post("/apply", content=parts(16 * 1024 + 1))).status_code == 413
+        assert (await s.http.post("/apply", content=parts(16 * 1024))).status_code == 422
+
+    tell(story)

@@ -28,6 +28,7 @@ from willis.api import (
     users,
 )
 from willis.api.audited import Audited
+from willis.api.bounded import Bounded
 from willis.api.door import Door
 from willis.api.named import Named
 from willis.control.controller import Controller
@@ -37,6 +38,7 @@ def build(controller: Controller, home: Path) -> FastAPI:
     """The application that serves ``controller``. ``home``: its engine's state directory."""
     app = FastAPI(title="Willis", version=__version__, openapi_url=None, redirect_slashes=False)
     app.add_middleware(Audited, audit=controller.audit)
+    app.add_middleware(Bounded)
     app.add_middleware(Door, identity=controller.identity)
     app.add_middleware(Named)
     problems.handlers(app)

@@ -90,6 +90,7 @@ KINDS: Mapping[str, Kind] = {
     "store-failed": Kind(
         507, "the store failed", "The node could not write; `detail` names the file. Mostly the disk is full."
     ),
+    "too-large": Kind(413, "too large", "The body has more bytes than such a caller may send."),
     "unknown": Kind(404, "unknown", "What the path or the body names does not exist."),
 }
 
