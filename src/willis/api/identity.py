@@ -60,14 +60,14 @@ def routes(app: FastAPI, identity: Identity) -> None:
     async def set_up(body: SetupBody, request: Request, who: Asking) -> Json:
         """Make the first administrator, with the one-time code."""
         code, password = body.code.get_secret_value(), body.password.get_secret_value()
-        return _opened(await identity.set_up(code, body.name, password, who.source), request, who)
+        return opened(await identity.set_up(code, body.name, password, who.source), request, who)
 
     @app.post("/api/v1/login", **needs(Need.NOTHING))
     async def login(body: LoginBody, request: Request, who: Asking) -> Json:
         """Begin a session."""
         code = None if body.code is None else body.code.get_secret_value()
         password = body.password.get_secret_value()
-        return _opened(await identity.login(body.name, password, code, who.source), request, who)
+        return opened(await identity.login(body.name, password, code, who.source), request, who)
 
 
 def handlers(app: FastAPI) -> None:
@@ -77,14 +77,14 @@ def handlers(app: FastAPI) -> None:
     app.add_exception_handler(Busy, _slowed)
 
 
-def _opened(opened: Opened, request: Request, before: Caller) -> Json:
+def opened(session: Opened, request: Request, before: Caller) -> Json:
     """The session. From here on the request is its user's, for the audit trail."""
-    request.scope["caller"] = Caller(opened.name, Way.SESSION, (), before.source)
+    request.scope["caller"] = Caller(session.name, Way.SESSION, (), before.source)
     return {
-        "session": opened.key,
-        "name": opened.name,
-        "idle_s": int(opened.idle_s),
-        "absolute_s": int(opened.absolute_s),
+        "session": session.key,
+        "name": session.name,
+        "idle_s": int(session.idle_s),
+        "absolute_s": int(session.absolute_s),
     }
 
 

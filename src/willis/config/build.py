@@ -32,6 +32,7 @@ from willis.model.service import (
     Timeouts,
     VirtualService,
 )
+from willis.model.sign_in import SignIn
 
 Fields = dict[str, Any]
 
@@ -67,6 +68,7 @@ def build(site: Fields, faults: list[Fault]) -> Config:
         ),
         acme=make(SITE.by_name["acme"].kind, site.get("acme")),
         alerts=make(SITE.by_name["alerts"].kind, site.get("alerts")) or Alerts(),
+        access=make(SITE.by_name["access"].kind, site.get("access")) or SignIn(),
     )
 
 

@@ -37,6 +37,7 @@ from willis.model.service import (
     Timeouts,
     VirtualService,
 )
+from willis.model.sign_in import SignIn
 
 _T = TypeVar("_T")
 
@@ -83,6 +84,8 @@ class _Writer:
             yield from ("", *_block("acme", _tree(SITE.by_name["acme"].kind, self.config.acme)))
         if self.config.alerts != Alerts():
             yield from ("", *_block("alerts", _tree(SITE.by_name["alerts"].kind, self.config.alerts)))
+        if self.config.access != SignIn():
+            yield from ("", *_block("access", _tree(SITE.by_name["access"].kind, self.config.access)))
         if self.config.services:
             yield from ("", *self._note("defaults", ""), "defaults:", *self._default_lines())
         yield from self._section("services", self.config.services, self._services())

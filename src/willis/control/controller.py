@@ -23,6 +23,7 @@ from willis.control.feedback import Listening
 from willis.control.identity import Identity
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
+from willis.control.oidc import Provider
 from willis.control.orders import Orders
 from willis.control.paths import Look, Paths
 from willis.control.refusals import Refusing
@@ -88,6 +89,7 @@ class Controller:
         self.identity = Identity(store.database)
         self.sealed = Secrets(store.database.path.parent / "secrets")
         self.secrets = Keeping(self.sealed, self.loop)
+        self.provider = Provider(certificates.authority_path, self.sealed)
         self.changes = Changes(store, self.loop, self.secrets.lacking)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store, self.audit.itself)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from willis.model.alerts import Alerts
 from willis.model.node import Host, Interface
 from willis.model.service import Address, VirtualService
+from willis.model.sign_in import SignIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Config:
     services: tuple[VirtualService, ...] = field(default=())
     acme: Acme | None = None
     alerts: Alerts = Alerts()
+    access: SignIn = SignIn()
 
     def service(self, name: str) -> VirtualService | None:
         return next((service for service in self.services if service.name == name), None)
