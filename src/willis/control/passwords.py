@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -40,19 +41,19 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """What is kept of ``password``. Raises Busy."""
-        return await self._run(self._hasher.hash, password)
+        return await self._run(self._hasher.hash, _bytes(password))
 
     async def fits(self, kept: str | None, password: str) -> bool:
         """Whether ``kept`` was made of ``password``; None takes as long, and never was. Raises Busy."""
-        return await self._run(self._verify, kept or _NOBODYS, password) and kept is not None
+        return await self._run(self._verify, kept or _NOBODYS, _bytes(password)) and kept is not None
 
-    def _verify(self, kept: str, password: str) -> bool:
+    def _verify(self, kept: str, password: bytes) -> bool:
         try:
             return self._hasher.verify(kept, password)
         except VerifyMismatchError:
             return False
 
-    async def _run(self, what: Callable[..., _T], *given: str) -> _T:
+    async def _run(self, what: Callable[..., _T], *given: str | bytes) -> _T:
         if self._here >= _MOST:
             raise Busy("many people sign in at once; try again in a moment")
         self._here += 1
@@ -60,3 +61,8 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, what, *given)
         finally:
             self._here -= 1
+
+
+def _bytes(password: str) -> bytes:
+    """The same whatever keyboard wrote it (NIST SP 800-63B, 3.1.1.2); half characters of JSON too."""
+    return unicodedata.normalize("NFKC", password).encode(errors="surrogatepass")

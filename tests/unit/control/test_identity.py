@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import unicodedata
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -131,6 +132,13 @@ def test_a_long_password_in_any_script_is_taken_whole(node: Node) -> None:
         node.login("ann", password[:-1])
 
 
+def test_a_password_is_the_same_from_every_keyboard(node: Node) -> None:
+    node.set_user("ann", ADMIN, "Schlüssel für vier Wörter")
+    node.login("ann", unicodedata.normalize("NFD", "Schlüssel für vier Wörter"))
+    node.set_user("ann", ADMIN, "half a \ud800 character")
+    node.login("ann", "half a \ud800 character")
+
+
 def test_wrong_name_and_wrong_password_say_the_same(node: Node) -> None:
     node.set_user("ann", ADMIN)
     said = []
@@ -222,7 +230,7 @@ def test_a_crowd_that_signs_in_is_sent_away_and_two_are_looked_at_at_once() -> N
 
 def test_traffic_goes_before_passwords() -> None:
     class Nosy:
-        def hash(self, _: str) -> str:
+        def hash(self, _: bytes) -> str:
             return str(os.getpriority(os.PRIO_PROCESS, 0))
 
     before = os.getpriority(os.PRIO_PROCESS, 0)
