@@ -95,11 +95,10 @@ class Paths:
             async with asyncio.timeout(_LONGEST_S):
                 found = await asyncio.to_thread(look, self._loop.config, asked)
             self._able = True
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever fails here must hold no server back
             if self._able:
-                log.warning(
-                    "the path of direct routing is not checked: %s", str(error) or "it takes too long"
-                )
+                why = str(error) or "it takes too long"
+                log.warning("the path of direct routing is not checked: %s", why, exc_info=error)
             self._able, found = False, Doors()
         self._known |= self._asking
         self._take(self._asking, found)

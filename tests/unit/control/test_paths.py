@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
+
 from tests.builders import dr, seen, server, site
 from willis.control.loop import Loop
 from willis.control.paths import Paths
@@ -129,11 +131,12 @@ def test_nobody_is_accused_before_the_vip_was_open_somewhere() -> None:
     assert set(node.look().values()) == {"misconfigured"}
 
 
-def test_a_node_that_cannot_look_holds_nobody_back() -> None:
+@pytest.mark.parametrize("error", [PermissionError(1, "Operation not permitted"), KeyError("a bug")])
+def test_a_node_that_cannot_look_holds_nobody_back(error: Exception) -> None:
     node = Node(status=seen(CONFIG, vna1=Verdict.DEAD))
 
     def refused(config: Config, asked: Sequence[Door]) -> Doors:
-        raise PermissionError(1, "Operation not permitted")
+        raise error
 
     node.turns(DEAD, UP)
     asyncio.run(node.paths.look(refused, whole=False))
