@@ -45,11 +45,12 @@ def build(controller: Controller, home: Path) -> FastAPI:
     problems.routes(app)
     identity.handlers(app)
     identity.routes(app, controller.identity)
+    sign_in.routes(app, controller)
     me.routes(app, controller.identity, controller.node)
     users.routes(app, controller.identity)
     reports.routes(app, controller)
-    documents.routes(app, controller)
     stream.routes(app, controller)
+    documents.routes(app, controller)
     orders.routes(app, controller)
     logs.routes(app, controller.logbook)
     if controller.renewal is not None:
