@@ -22,6 +22,7 @@ from tests.builders import site, web
 from tests.pki import Root, pem
 from willis.__main__ import app
 from willis.api.app import build
+from willis.api.peer import PeerProtocol
 from willis.config import write
 from willis.model.proxy import ClientCertificates, Tls
 
@@ -57,9 +58,9 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
 
     async def serve() -> None:
         found = Site(tmp_path)
-        server = uvicorn.Server(
-            uvicorn.Config(build(found.controller, tmp_path), uds=str(place), log_level="error")
-        )
+        app = build(found.controller, tmp_path)
+        config = uvicorn.Config(app, http=PeerProtocol, uds=str(place), log_level="error")
+        server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)

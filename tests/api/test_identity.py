@@ -208,3 +208,21 @@ def test_administrators_keep_users_tokens_and_sessions(tell: Callable[[Story], N
         await ann.ask("GET", "/me", 401)
 
     tell(story)
+
+
+def test_half_a_character_is_refused_wherever_secrets_come_in(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        half = b'"\\ud800 and more than twelve"'
+        for method, route, body in (
+            ("POST", "/login", b'{"name": "ann", "password": %s}'),
+            ("POST", "/login", b'{"name": "ann", "password": "x", "code": %s}'),
+            ("PUT", "/users/ann", b'{"grants": [{"role": "admin"}], "password": %s}'),
+            ("POST", "/backup", b'{"passphrase": %s}'),
+            ("PUT", "/secrets/x", b'{"value": %s}'),
+            ("PUT", "/certificates/x", b'{"files": ["YQ=="], "passphrase": %s}'),
+        ):
+            headers = {"Content-Type": "application/json"}
+            answer = await s.http.request(method, route, content=body % half, headers=headers)
+            assert (answer.status_code, "half a character" in answer.text) == (422, True), answer.text
+
+    tell(story)

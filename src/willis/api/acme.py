@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from willis.api.needs import needs
+from willis.api.types import SecretText
 from willis.control.renewal import Renewal
 from willis.model.identity import Need
 
@@ -20,7 +21,7 @@ class BindingBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kid: str = Field(max_length=200)
-    hmac_key: SecretStr = Field(max_length=2000)
+    hmac_key: SecretText = Field(max_length=2000)
 
 
 def routes(app: FastAPI, renewal: Renewal) -> None:

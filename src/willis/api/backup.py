@@ -7,9 +7,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from willis.api.needs import needs
+from willis.api.types import SecretText
 from willis.control.backup import BackupError, pack
 from willis.control.changes import Refused
 from willis.control.controller import Controller
@@ -21,7 +22,7 @@ class BackupBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    passphrase: SecretStr = Field(max_length=1000)
+    passphrase: SecretText = Field(max_length=1000)
 
 
 def routes(app: FastAPI, controller: Controller, state: Path) -> None:

@@ -6,9 +6,10 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from willis.api.needs import needs
+from willis.api.types import SecretText
 from willis.control.certificates import Certificates
 from willis.model.identity import Need
 
@@ -22,7 +23,7 @@ class AddBody(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     files: Files
-    passphrase: SecretStr | None = Field(None, max_length=1000)
+    passphrase: SecretText | None = Field(None, max_length=1000)
 
 
 class AuthorityBody(BaseModel):

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from willis.api.needs import Asking, needs
 from willis.api.problems import answer
+from willis.api.types import SecretText
 from willis.control.backoff import Slowed
 from willis.control.identity import Identity, NotKnown, Opened, SecondFactorNeeded
 from willis.control.passwords import Busy
@@ -17,7 +18,7 @@ from willis.model.identity import Caller, Need, Way
 from willis.plan.passwords import LONGEST
 
 Json = dict[str, Any]
-Password = Annotated[SecretStr, Field(max_length=LONGEST)]
+Password = Annotated[SecretText, Field(max_length=LONGEST)]
 Name = Annotated[str, Field(max_length=64)]
 
 _CROWD_S = 2
@@ -33,7 +34,7 @@ class SecretBody(BaseModel):
 class SetupBody(SecretBody):
     """The first administrator."""
 
-    code: SecretStr = Field(max_length=100, description="From the engine's log or 'willis setup-code'")
+    code: SecretText = Field(max_length=100, description="From the engine's log or 'willis setup-code'")
     name: Name
     password: Password
 
@@ -43,7 +44,7 @@ class LoginBody(SecretBody):
 
     name: Name
     password: Password
-    code: SecretStr | None = Field(
+    code: SecretText | None = Field(
         None, max_length=100, description="Of the second factor, or a recovery code"
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from willis.api.grants import grant_rows
 from willis.api.identity import Password, SecretBody
 from willis.api.needs import Asking, needs
+from willis.api.types import SecretText
 from willis.control.changes import Refused, Unknown
 from willis.control.identity import SESSION_SCHEME, Identity
 from willis.model.identity import Caller, Need, Session, Way
@@ -33,7 +34,7 @@ class ProofBody(SecretBody):
 class CodeBody(SecretBody):
     """What the app shows."""
 
-    code: SecretStr = Field(max_length=100)
+    code: SecretText = Field(max_length=100)
 
 
 def routes(app: FastAPI, identity: Identity, node: str) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI
 from fastapi import Path as InPath
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from willis.api.needs import needs
+from willis.api.types import SecretText
 from willis.control.secrets import LONGEST, Keeping
 from willis.model.identity import Need
 
@@ -21,7 +22,7 @@ class SecretBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    value: SecretStr = Field(min_length=1, max_length=LONGEST)
+    value: SecretText = Field(min_length=1, max_length=LONGEST)
 
 
 def routes(app: FastAPI, secrets: Keeping) -> None:

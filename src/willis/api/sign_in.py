@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from willis.api.identity import SecretBody, opened
 from willis.api.needs import Asking, needs
+from willis.api.types import SecretText
 from willis.control.changes import Unknown
 from willis.control.controller import Controller
 from willis.control.identity import SignInFailed
@@ -17,7 +18,7 @@ from willis.model.identity import Need
 from willis.model.sign_in import Oidc
 
 Json = dict[str, Any]
-Part = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+Part = Annotated[SecretText, Field(min_length=1, max_length=4096)]
 
 
 class OidcBody(SecretBody):

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 Document = Annotated[str, Field(max_length=8 * 1024 * 1024, description="The site document, YAML")]
+
+
+def _whole(secret: SecretStr) -> SecretStr:
+    """JSON can write half a character (RFC 8259, 8.2); no bytes stand for it."""
+    if any("\ud800" <= c <= "\udfff" for c in secret.get_secret_value()):
+        raise ValueError("it holds half a character")
+    return secret
+
+
+SecretText = Annotated[SecretStr, AfterValidator(_whole)]
+"""What is never repeated."""
 
 
 class _Body(BaseModel):

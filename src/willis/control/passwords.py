@@ -64,5 +64,5 @@ class Passwords:
 
 
 def _bytes(password: str) -> bytes:
-    """The same whatever keyboard wrote it (NIST SP 800-63B, 3.1.1.2); half characters of JSON too."""
-    return unicodedata.normalize("NFKC", password).encode(errors="surrogatepass")
+    """The same whatever keyboard wrote it (NIST SP 800-63B, 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password).encode()
