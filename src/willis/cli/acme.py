@@ -43,7 +43,7 @@ def commands(asking: Asking) -> typer.Typer:
     ) -> None:
         """Order a certificate now, due or not."""
         with asking(ctx) as engine:
-            answer = Client(engine.path, timeout=_ORDER_S).post(f"/acme/renew/{name}", {})
+            answer = Client(engine.place, timeout=_ORDER_S).post(f"/acme/renew/{name}", {})
         if as_json:
             show.as_json(answer)
         else:

@@ -1,4 +1,4 @@
-"""Speaks REST to the engine over its unix socket and turns every failure into one sentence."""
+"""Speaks REST to an engine, here or on another node, and turns every failure into one sentence."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from willis.cli.remote import Remote
 
 DEFAULT_SOCKET = Path("/run/willis/engine.sock")
 
@@ -31,8 +33,9 @@ class Refusal(Exception):
 class Client:
     """One engine. ``timeout`` covers a whole request: an apply may wait for a reload."""
 
-    def __init__(self, path: Path, timeout: float = 60.0) -> None:
-        self.path = path
+    def __init__(self, place: Path | Remote, timeout: float = 60.0) -> None:
+        """``place``: its socket, or another node."""
+        self.place = place
         self._timeout = timeout
 
     def get(self, route: str) -> Json:
@@ -83,19 +86,32 @@ class Client:
     @contextmanager
     def _http(self, timeout: float | None) -> Iterator[httpx.Client]:
         """A connection to the engine; ``timeout``: seconds for an answer, None: as long as it takes."""
-        transport = httpx.HTTPTransport(uds=str(self.path))
+        place = self.place
+        name = place.url if isinstance(place, Remote) else str(place)
         try:
-            with httpx.Client(transport=transport, base_url="http://engine", timeout=timeout) as http:
+            with _connection(place, timeout) as http:
                 yield http
         except httpx.TimeoutException:
             raise Unreachable(
-                f"the engine at {self.path} did not answer within {self._timeout:.0f} s; see its log"
+                f"the engine at {name} did not answer within {self._timeout:.0f} s; see its log"
             ) from None
         except httpx.HTTPError as error:
-            raise Unreachable(
-                f"no engine answers at {self.path} ({error}); start one with 'willis engine' "
-                "or a twin with 'willis lab up'"
-            ) from None
+            remedy = (
+                "see WILLIS_URL, and WILLIS_CA or WILLIS_FINGERPRINT"
+                if isinstance(place, Remote)
+                else "start one with 'willis engine' or a twin with 'willis lab up'"
+            )
+            raise Unreachable(f"no engine answers at {name} ({error}); {remedy}") from None
+
+
+def _connection(place: Path | Remote, timeout: float | None) -> httpx.Client:
+    if isinstance(place, Remote):
+        headers = {"Authorization": f"Bearer {place.token}"}
+        return httpx.Client(
+            verify=place.trust, base_url=place.url, timeout=timeout, headers=headers, trust_env=False
+        )
+    transport = httpx.HTTPTransport(uds=str(place))
+    return httpx.Client(transport=transport, base_url="http://engine", timeout=timeout)
 
 
 def socket_path(twin: Path | None) -> tuple[Path, bool]:

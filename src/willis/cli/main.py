@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, audit, certificate, doctor, identity, live, secret, show
+from willis.cli import acme, audit, certificate, doctor, identity, live, remote, secret, show
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -61,19 +61,23 @@ Where = Annotated[str, typer.Argument(help="HOST (in all its services), or SERVI
 @contextmanager
 def _asking(ctx: typer.Context) -> Iterator[Client]:
     """A client for the engine; what goes wrong becomes a sentence and an exit code."""
-    find_twin: FindTwin = ctx.obj
-    twin = find_twin()
-    path, is_twin = socket_path(twin[1] if twin else None)
-    if is_twin and twin:
-        show.note(f"no engine runs on this machine itself: asking the twin '{twin[0]}'")
     try:
-        yield Client(path)
-    except Unreachable as error:
+        yield Client(remote.from_environment(os.environ) or _local(ctx.obj))
+    except (Unreachable, remote.NotReachable) as error:
         show.failure(str(error), [])
         raise typer.Exit(3) from None
     except Refusal as error:
         show.failure(str(error), error.problems)
         raise typer.Exit(1) from None
+
+
+def _local(find_twin: FindTwin) -> Path:
+    """The socket of this machine's engine, or of a twin."""
+    twin = find_twin()
+    path, is_twin = socket_path(twin[1] if twin else None)
+    if is_twin and twin:
+        show.note(f"no engine runs on this machine itself: asking the twin '{twin[0]}'")
+    return path
 
 
 live.add(app, _asking)
