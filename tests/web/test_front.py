@@ -14,6 +14,8 @@ import pytest
 
 from tests.web.node import PASSWORD, WILLIS, Node, wait_until
 
+pytestmark = pytest.mark.lab
+
 ME = "/api/v1/me"
 
 

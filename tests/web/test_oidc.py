@@ -15,6 +15,7 @@ import pytest
 from tests.pki import Root, pem
 from tests.web.node import WILLIS, Node
 
+pytestmark = pytest.mark.lab
 provider_mock = pytest.importorskip("oidc_provider_mock", reason="oidc-provider-mock is not installed")
 serving = pytest.importorskip("werkzeug.serving")
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.web.node import WILLIS, Node
 
+pytestmark = pytest.mark.lab
+
 
 @pytest.fixture
 def token(node: Node, tmp_path: Path) -> Path:

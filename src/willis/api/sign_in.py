@@ -13,7 +13,8 @@ from willis.api.types import SecretText
 from willis.control.changes import Unknown
 from willis.control.controller import Controller
 from willis.control.identity import SignInFailed
-from willis.control.oidc import Answer, Unproved
+from willis.control.oidc import Answer
+from willis.control.vouched import Unproved
 from willis.model.identity import Need
 from willis.model.sign_in import Oidc
 

@@ -17,6 +17,7 @@ from willis.control.audit import Audit
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Unknown, Wish
 from willis.control.database import StoreError
+from willis.control.directory import Directory
 from willis.control.doctor import Doctor
 from willis.control.events import Events
 from willis.control.feedback import Listening
@@ -90,6 +91,8 @@ class Controller:
         self.sealed = Secrets(store.database.path.parent / "secrets")
         self.secrets = Keeping(self.sealed, self.loop)
         self.provider = Provider(certificates.authority_path, self.sealed)
+        directory = Directory(certificates.authority_path, lambda: self.loop.config.access.ldap)
+        self.identity.directory = directory.ask
         self.changes = Changes(store, self.loop, self.secrets.lacking)
         self.logbook = Logbook(self.loop)
         self.orders = Orders(self.loop, store, self.audit.itself)

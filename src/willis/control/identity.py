@@ -7,7 +7,7 @@ the client sent.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -21,9 +21,13 @@ from willis.control.sessions import ABSOLUTE_S, IDLE_S, Sessions
 from willis.control.setup import SetupCode
 from willis.control.tokens import PREFIX, TokenRefused, Tokens
 from willis.control.users import Users
+from willis.control.vouched import Person, Unproved
 from willis.model.identity import NAME, Caller, Grant, Role, User, Way
 from willis.plan.passwords import weakness
 from willis.plan.rights import is_admin
+
+Vouching = Callable[[str, str], Coroutine[None, None, Person] | None]
+"""Asks a directory for a name and a password; None: there is none. May raise Unproved, Refused, Busy."""
 
 LOCAL = "local"
 SESSION_SCHEME = "Willis-Session"
@@ -67,6 +71,7 @@ class Identity:
         self.tokens = Tokens(database, clock)
         self.second_factors = SecondFactors(self.users, clock)
         self.passwords = passwords or Passwords()
+        self.directory: Vouching | None = None
         self._setup = SetupCode(database.path.with_name("setup-code"))
         self._names, self._addresses = Backoff(_FREE_OF_NAME, clock), Backoff(_FREE_OF_ADDRESS, clock)
 
@@ -114,11 +119,32 @@ class Identity:
 
     async def login(self, name: str, password: str, code: str | None, source: str) -> Opened:
         """Raises SignInFailed, SecondFactorNeeded, Slowed, Busy."""
+        person = await self._elsewhere(name, password, source) if self.users.get(name) is None else None
+        if person is not None:
+            return self.open_session(person.name, person.grants, source, "ldap")
         await self.prove(name, password, code, source)
         user = self.users.get(name)
         if user is None:
             raise SignInFailed("the user has just been removed")
         return self.open_session(name, user.grants, source, LOCAL)
+
+    async def _elsewhere(self, name: str, password: str, source: str) -> Person | None:
+        """Whom a directory vouches for; None: there is none. Raises SignInFailed, Slowed, Refused, Busy."""
+        asking = self.directory(name, password) if self.directory is not None else None
+        if asking is None:
+            return None
+        address = _neighbourhood(source)
+        try:
+            self._addresses.begin(address)
+            self._names.begin(name)
+            person = await asking
+        except Unproved as error:
+            raise SignInFailed(str(error)) from error
+        finally:
+            asking.close()
+        self._names.forget(name)
+        self._addresses.give_back(address)
+        return person
 
     async def prove(self, name: str, password: str, code: str | None, source: str) -> None:
         """That somebody is the user ``name``. Raises SignInFailed, SecondFactorNeeded, Slowed, Busy."""

@@ -22,7 +22,8 @@ from willis.certificates.store import CertificateError
 from willis.control.changes import Refused
 from willis.control.id_token import TokenUnfit, judge
 from willis.control.secrets import SecretError, Secrets
-from willis.model.identity import NAME, Grant
+from willis.control.vouched import Person, Unproved, person
+from willis.model.identity import NAME
 from willis.model.sign_in import Oidc
 
 Json = dict[str, Any]
@@ -34,18 +35,6 @@ _PATIENCE_S = 10.0
 _LONGEST = 1024 * 1024
 _REMEMBERED_S = 300.0
 _HTTPS = re.compile(r"https://[!-~]{1,2000}\Z")
-
-
-class Unproved(Exception):
-    """The provider does not vouch for this person, or for nobody who may come in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody for whom the provider vouches."""
-
-    name: str
-    grants: tuple[Grant, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +76,7 @@ class Provider:
             claims = judge(token, keys, oidc.issuer, oidc.client_id, answer.nonce)
         except TokenUnfit as error:
             raise Unproved(f"the provider's ID token is not accepted: {error}") from error
-        name, grants = name_of(claims), granted(oidc, claims)
-        if not grants:
-            raise Unproved(f"the provider vouches for {name}, but none of their groups may come in here")
-        return Person(name, grants)
+        return person(name_of(claims), groups_of(oidc, claims), oidc.grants)
 
     async def _described(self, http: httpx.AsyncClient, oidc: Oidc) -> Json:
         """The provider's own description (OpenID Connect Discovery 1.0), a few minutes old at most."""
@@ -143,11 +129,11 @@ class Provider:
         return httpx.AsyncClient(verify=context, timeout=_PATIENCE_S, trust_env=False)
 
 
-def granted(oidc: Oidc, claims: Json) -> tuple[Grant, ...]:
-    """What the groups in ``claims`` may do."""
-    found = claims.get(oidc.groups_claim, ())
-    groups = {found} if isinstance(found, str) else set(map(str, found)) if isinstance(found, list) else set()
-    return tuple(Grant(each.role, each.services) for each in oidc.grants if each.group in groups)
+def groups_of(oidc: Oidc, claims: Json) -> set[str]:
+    """The groups that the claims name: one, or a list."""
+    found = claims.get(oidc.groups_claim)
+    named = found if isinstance(found, list) else [found]
+    return {group for group in named if isinstance(group, str)}
 
 
 def name_of(claims: Json) -> str:

@@ -1,4 +1,4 @@
-"""Who else vouches for people: an OpenID provider, and what its groups may do here."""
+"""Who else vouches for people: an OpenID provider, a directory; and what their groups may do here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from willis.model.identity import Role
 
 @dataclass(frozen=True, slots=True)
 class GroupGrant:
-    """What members of one group of the provider may do."""
+    """What members of one group, of those who vouch, may do."""
 
     group: str
     role: Role
@@ -33,7 +33,25 @@ class Oidc:
 
 
 @dataclass(frozen=True, slots=True)
+class Ldap:
+    """A directory (LDAP over TLS), asked with the name and password of whoever signs in."""
+
+    servers: tuple[str, ...]
+    """Asked in this order until one answers."""
+    bind: str
+    """Whom to bind as, with ``{name}`` for the name that was typed: a distinguished name, or a user's
+    principal name of Active Directory."""
+    base: str
+    """Below this distinguished name users and groups are looked for."""
+    grants: tuple[GroupGrant, ...]
+    port: int = 636
+    authority: str | None = None
+    """Who signed its certificate, by name in the store; None: the system's authorities."""
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """Beside the users that the node keeps itself."""
 
     oidc: Oidc | None = None
+    ldap: Ldap | None = None

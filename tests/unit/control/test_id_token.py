@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from willis.control.id_token import TokenUnfit, judge
-from willis.control.oidc import Unproved, granted, name_of
+from willis.control.oidc import groups_of, name_of
+from willis.control.vouched import Unproved, person
 from willis.model.identity import Grant, Role
 from willis.model.sign_in import GroupGrant, Oidc
 
@@ -136,7 +137,12 @@ OIDC = Oidc(
     ],
 )
 def test_groups_become_grants(groups: object, grants: tuple[Grant, ...]) -> None:
-    assert granted(OIDC, {"groups": groups}) == grants
+    found = groups_of(OIDC, {"groups": groups})
+    if grants:
+        assert person("ann", found, OIDC.grants).grants == grants
+        return
+    with pytest.raises(Unproved):
+        person("ann", found, OIDC.grants)
 
 
 def test_names() -> None:
