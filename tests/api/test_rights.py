@@ -239,3 +239,28 @@ def test_strangers_bring_little_and_nobody_brings_too_much(tell: Callable[[Story
         assert (await s.http.post("/apply", content=parts(16 * 1024))).status_code == 422
 
     tell(story)
+
+
+def test_the_history_names_who_came_and_not_whom_they_claim_to_be(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        editor = await token(s, "editor")
+        await editor.ask("POST", "/apply", 200, {"document": DOCUMENT, "author": "somebody else"})
+        assert (await s.get("/history"))["revisions"][0]["author"] == "token:editor-0"
+        assert (await s.get("/audit"))["entries"][-1]["author"] == ""
+
+    tell(story)
+
+
+def test_who_edits_some_services_changes_and_reads_no_whole_document(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        await s.post("/apply", document=DOCUMENT.replace("10.60.0.101", "10.60.0.105"), confirm_s=60)
+        some = await token(s, "editor", "Dicom*")
+        await some.ask("POST", "/apply", 403, {"document": DOCUMENT})
+        for route in ("/confirm", "/undo", "/revisions/1/restore"):
+            await some.ask("POST", route, 403, {})
+        await some.ask("GET", "/revisions/1", 403)
+        await some.ask("GET", "/revisions/1/diff/2", 403)
+        assert (await s.get("/status"))["trial"]["revision"] == 2
+
+    tell(story)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from willis.api.needs import needs
+from willis.api.needs import Asking, author, needs
 from willis.api.pages import Cursor, Limit, before, page
 from willis.api.problems import problem_row
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, WishBody
@@ -15,7 +15,7 @@ from willis.config import load
 from willis.control.changes import Plan, Unknown, Wish, lines
 from willis.control.controller import Controller
 from willis.control.store import Revision
-from willis.model.identity import Need
+from willis.model.identity import Caller, Need
 from willis.plan.diff import Change
 
 Json = dict[str, Any]
@@ -31,30 +31,30 @@ def routes(app: FastAPI, controller: Controller) -> None:
         loaded = await asyncio.to_thread(load, body.document)
         return {"ok": loaded.config is not None, "problems": [problem_row(p) for p in loaded.problems]}
 
-    @app.post("/api/v1/plan", **needs(Need.CONFIGURE))
+    @app.post("/api/v1/plan", **needs(Need.CONFIGURE, whole=True))
     async def plan(body: DocumentBody) -> Json:
         """What applying a document would do."""
         return _plan(await controller.changes.plan(body.document), await _sessions(controller))
 
-    @app.post("/api/v1/apply", **needs(Need.CONFIGURE))
-    async def apply(body: ApplyBody) -> Json:
+    @app.post("/api/v1/apply", **needs(Need.CONFIGURE, whole=True))
+    async def apply(body: ApplyBody, who: Asking) -> Json:
         """Make a document the running one, whole or not at all."""
-        return _applied(await controller.apply(body.document, _wish(body)), controller)
+        return _applied(await controller.apply(body.document, _wish(body, who)), controller)
 
-    @app.post("/api/v1/confirm", **needs(Need.CONFIGURE))
+    @app.post("/api/v1/confirm", **needs(Need.CONFIGURE, whole=True))
     async def confirm() -> Json:
         """What runs on trial holds for good."""
         return _applied(await controller.changes.confirm(), controller)
 
-    @app.post("/api/v1/undo", **needs(Need.CONFIGURE))
-    async def undo(body: AuthorBody) -> Json:
+    @app.post("/api/v1/undo", **needs(Need.CONFIGURE, whole=True))
+    async def undo(body: AuthorBody, who: Asking) -> Json:
         """What runs on trial is taken back; else the document before the running one returns."""
-        return _applied(await controller.undo(body.author), controller)
+        return _applied(await controller.undo(author(who, body.author)), controller)
 
-    @app.post("/api/v1/revisions/{number}/restore", **needs(Need.CONFIGURE))
-    async def restore(number: int, body: WishBody) -> Json:
+    @app.post("/api/v1/revisions/{number}/restore", **needs(Need.CONFIGURE, whole=True))
+    async def restore(number: int, body: WishBody, who: Asking) -> Json:
         """The document of an earlier revision, as a new one."""
-        return _applied(await controller.restore(number, _wish(body)), controller)
+        return _applied(await controller.restore(number, _wish(body, who)), controller)
 
 
 def _history(app: FastAPI, controller: Controller) -> None:
@@ -65,13 +65,13 @@ def _history(app: FastAPI, controller: Controller) -> None:
         found, further = page(rows, limit, cursor, lambda revision: -revision.number)
         return {"revisions": [_revision(r) for r in found], "next_cursor": further}
 
-    @app.get("/api/v1/revisions/{number}", **needs(Need.READ))
+    @app.get("/api/v1/revisions/{number}", **needs(Need.READ, whole=True))
     async def revision(number: int) -> Json:
         """One revision with its document."""
         found = _known(controller, number)
         return _revision(found) | {"document": found.document}
 
-    @app.get("/api/v1/revisions/{old}/diff/{new}", **needs(Need.READ))
+    @app.get("/api/v1/revisions/{old}/diff/{new}", **needs(Need.READ, whole=True))
     async def diff(old: int, new: int) -> Json:
         """How two documents differ, as ``diff -u`` prints it."""
         texts = [_known(controller, number).document for number in (old, new)]
@@ -91,8 +91,8 @@ def _known(controller: Controller, number: int) -> Revision:
     return found
 
 
-def _wish(body: WishBody) -> Wish:
-    return Wish(body.author, body.reason, body.force, body.checksum, body.confirm_s)
+def _wish(body: WishBody, who: Caller) -> Wish:
+    return Wish(author(who, body.author), body.reason, body.force, body.checksum, body.confirm_s)
 
 
 def _applied(revision: Revision, controller: Controller) -> Json:

@@ -77,6 +77,11 @@ def demand(who: Caller, need: Need, services: Iterable[str]) -> None:
         raise Denied(who, need, lacking)
 
 
+def author(who: Caller, claimed: str) -> str:
+    """Whom the history names: at the console whom the user said to act for, else whoever proved it."""
+    return claimed if who.way is Way.CONSOLE else who.name
+
+
 def theirs(who: Caller, report: dict[str, Any]) -> dict[str, Any]:
     """A report with only those of its ``services`` that ``who`` may read."""
     may_read = allowed(who, Need.READ, (row["name"] for row in report["services"]))
