@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from willis.control.backoff import Backoff
 from willis.control.changes import Refused, Unknown
 from willis.control.database import Database
-from willis.control.passwords import Passwords
+from willis.control.passwords import Busy, Passwords
 from willis.control.second_factors import SecondFactors
 from willis.control.sessions import ABSOLUTE_S, IDLE_S, Sessions
 from willis.control.setup import SetupCode
@@ -152,16 +152,23 @@ class Identity:
         self._addresses.begin(address)
         self._names.begin(name)
         kept = self.users.password(name)
-        right = await self.passwords.fits(kept, password) and self.users.password(name) == kept
+        try:
+            right = await self.passwords.fits(kept, password) and self.users.password(name) == kept
+        except Busy:
+            self._no_guess(name, address)
+            raise
         if right and not code and self.users.second_factor(name) is not None:
-            self._names.give_back(name)
-            self._addresses.give_back(address)
+            self._no_guess(name, address)
             raise SecondFactorNeeded("a code of the second factor is needed, or a recovery code")
         if right and self.users.second_factor(name) is not None:
             right = self.users.takes_code(name, code or "", self._clock())
         if not right:
             raise SignInFailed("name, password or code is wrong")
         self._names.forget(name)
+        self._addresses.give_back(address)
+
+    def _no_guess(self, name: str, address: str) -> None:
+        self._names.give_back(name)
         self._addresses.give_back(address)
 
     def setup_needed(self) -> bool:

@@ -226,6 +226,22 @@ def test_a_crowd_that_signs_in_is_sent_away_and_two_are_looked_at_at_once() -> N
     assert [type(each) for each in found].count(Busy) == 50 - 16
 
 
+def test_who_was_sent_away_by_a_crowd_has_guessed_nothing(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.set_user("ann", ADMIN)
+
+    async def crowded(*_: object) -> bool:
+        raise Busy
+
+    with monkeypatch.context() as crowd:
+        crowd.setattr(node.identity.passwords, "fits", crowded)
+        for _ in range(30):
+            with pytest.raises(Busy):
+                node.login("ann")
+    node.login("ann")
+
+
 def test_traffic_goes_before_passwords() -> None:
     class Nosy:
         def hash(self, _: bytes) -> str:
