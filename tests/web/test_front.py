@@ -147,6 +147,17 @@ def test_guessed_tokens_are_slowed_too(node: Node) -> None:
         _until_slowed(lambda: stranger.get(ME, headers=guess))
 
 
+def test_who_has_proved_who_they_are_is_not_slowed_by_others_at_their_address(node: Node) -> None:
+    with node.browser("127.0.0.84") as known, node.browser("127.0.0.84") as guessing:
+        known.post("/api/v1/login", json={"name": "ann", "password": PASSWORD}).raise_for_status()
+        assert known.get(ME).status_code == 200
+        guess = {"Authorization": "Bearer willis_guess"}
+        _until_slowed(lambda: guessing.get(ME, headers=guess))
+        assert known.get(ME).status_code == 200
+        lying = {"Authorization": "Bearer willis_other"}
+        assert guessing.get("/api/v1/setup", headers=lying).status_code == 429
+
+
 def test_only_networks_that_may_ask_are_served_and_names_that_were_given_answered_to(node: Node) -> None:
     node.end(node.web)
     node.start_web("--allow=127.0.0.2/32", "--host=lb1.hospital.example")

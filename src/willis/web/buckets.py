@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv6Address, ip_network
 
 from willis.web.hosts import plain_address
@@ -44,6 +45,30 @@ class Buckets:
         bucket.left = min(self._burst, bucket.left + (now - bucket.at) * self._per_second)
         bucket.at = now
         return bucket
+
+
+class Proved:
+    """Credentials that the engine took, by digest: nobody at their owner's address slows them."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, credential: str) -> bool:
+        return _digest(credential) in self._digests
+
+    def add(self, credential: str) -> None:
+        self._digests[_digest(credential)] = None
+        self._digests.move_to_end(_digest(credential))
+        if len(self._digests) > self._most:
+            self._digests.popitem(last=False)
+
+    def discard(self, credential: str) -> None:
+        self._digests.pop(_digest(credential), None)
+
+
+def _digest(credential: str) -> bytes:
+    return sha256(credential.encode()).digest()
 
 
 def _key(client: str) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from willis.web import cookies, hosts, origin, targets
-from willis.web.buckets import Buckets
+from willis.web.buckets import Buckets, Proved
 from willis.web.headers import secured
 from willis.web.problems import problem
 
@@ -20,6 +20,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 MOST_HEADER = 32_768
 """Bytes of a request's line and headers."""
 _NO_PROOF = 401
+_API = "/api/v1/"
+_FOR_STRANGERS = tuple(_API + route for route in ("login", "setup", "problems", "openapi.json"))
+"""Where a credential is not looked at, so that none is proved there."""
 
 
 def _strangers() -> Buckets:
@@ -45,21 +48,23 @@ class Guard:
         self._app = app
         self._door = door
         self._clock = clock
+        self._proved = Proved()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers, client = Headers(scope=scope), client_of(scope)
+        credential = _credential(headers, scope["path"])
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if message["status"] == _NO_PROOF and _has_credential(headers):
-                    self._door.strangers.take(client, self._clock())
+                if credential is not None:
+                    self._learn(credential, message["status"], client)
                 message = {**message, "headers": secured(message.get("headers", ()))}
             await send(message)
 
-        refusal = self._refusal(scope, headers, client)
-        if refusal is None and not _has_credential(headers):
+        refusal = self._refusal(scope, headers, client) or self._slowed(credential, client)
+        if refusal is None and credential is None:
             self._door.strangers.take(client, self._clock())
         await (refusal or self._app)(scope, receive, answer)
 
@@ -75,13 +80,24 @@ class Guard:
             return problem(431, f"the headers are longer than {MOST_HEADER:,} bytes")
         if scope["method"] not in METHODS:
             return problem(405, f"only {', '.join(sorted(METHODS))} are served")
-        wait = self._door.strangers.wait(client, self._clock())
-        if wait > 0:
-            why = f"too many requests from {client} without a valid credential; the console is not affected"
-            return problem(429, why, retry_s=math.ceil(wait))
         cookie = cookies.read(headers.get("cookie"), cookies.SESSION) is not None
         why = origin.forged(scope["method"], headers, cookie=cookie)
         return None if why is None else problem(403, f"refused, since {why}")
+
+    def _slowed(self, credential: str | None, client: str) -> Response | None:
+        wait = self._door.strangers.wait(client, self._clock())
+        if wait == 0 or (credential is not None and credential in self._proved):
+            return None
+        why = f"too many requests from {client} without a valid credential; the console is not affected"
+        return problem(429, why, retry_s=math.ceil(wait))
+
+    def _learn(self, credential: str, status: int, client: str) -> None:
+        """What an answer says about the credential that was sent."""
+        if status == _NO_PROOF:
+            self._proved.discard(credential)
+            self._door.strangers.take(client, self._clock())
+        elif status < 400:
+            self._proved.add(credential)
 
 
 def client_of(scope: Scope) -> str:
@@ -97,5 +113,8 @@ def target_of(scope: Scope) -> bytes:
     return path + b"?" + query if query else path
 
 
-def _has_credential(headers: Headers) -> bool:
-    return "authorization" in headers or cookies.read(headers.get("cookie"), cookies.SESSION) is not None
+def _credential(headers: Headers, path: str) -> str | None:
+    """What shall prove who asks, where that is asked for."""
+    if not path.startswith(_API) or path.startswith(_FOR_STRANGERS):
+        return None
+    return headers.get("authorization") or cookies.read(headers.get("cookie"), cookies.SESSION)

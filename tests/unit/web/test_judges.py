@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from willis.web import cookies
-from willis.web.buckets import Buckets
+from willis.web.buckets import Buckets, Proved
 from willis.web.headers import secured, towards_client, towards_engine
 from willis.web.hosts import allowed, meant
 from willis.web.options import Unfit, read
@@ -150,6 +150,12 @@ def test_one_machines_ipv6_addresses_share_a_bucket_and_memory_is_bounded() -> N
     for number in range(100):
         buckets.take(f"198.51.100.{number}", 0)
     assert len(buckets._buckets) == 10
+    proved = Proved(most=2)
+    for credential in ("a", "b", "a", "c"):
+        proved.add(credential)
+    assert [each in proved for each in "abc"] == [True, False, True]
+    proved.discard("a")
+    assert "a" not in proved
 
 
 @given(st.lists(st.floats(0, 100), max_size=60).map(sorted))
