@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -254,17 +258,71 @@ def test_a_client_that_goes_away_leaves_no_stream_behind(node: Node, ann: httpx.
     wait_until(lambda: connections() < during)
 
 
-def test_a_killed_web_process_takes_nothing_with_it(node: Node) -> None:
+def test_a_killed_web_process_takes_nothing_with_it(node: Node, application: str) -> None:
     engine = node.engine.pid
-    node.end(node.web, signal.SIGKILL)
-    try:
-        assert node.console("status")
-        assert node.engine.poll() is None
-        assert node.engine.pid == engine
-    finally:
-        node.start_web()
-    with node.browser("127.0.0.83") as client:
-        assert client.get("/api/v1/setup").status_code == 200
+    with httpx.Client(base_url=application) as client:
+        wait_until(lambda: client.get("/").is_success)
+        node.end(node.web, signal.SIGKILL)
+        try:
+            assert client.get("/").is_success
+            assert node.console("status")
+            assert node.engine.poll() is None
+            assert node.engine.pid == engine
+        finally:
+            node.start_web()
+    with node.browser("127.0.0.83") as browser:
+        assert browser.get("/api/v1/setup").status_code == 200
+
+
+SERVICE = """
+version: 1
+site: web
+interfaces: {{lo: {{addresses: [127.0.0.1/8]}}}}
+hosts: {{s1: 127.0.9.1}}
+services:
+  app:
+    vip: 127.0.9.9
+    ports: {port}
+    application: http
+    forwarding: proxy
+    check: {{kind: tcp, interval: 1s}}
+    pool: [{{host: s1, port: {server}}}]
+"""
+
+
+class _Answering(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:  # noqa: N802 - its name in the library
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def application(node: Node, tmp_path: Path) -> Iterator[str]:
+    """An HTTP application behind the node; its URL."""
+    if shutil.which("haproxy", path="/usr/sbin:" + os.environ["PATH"]) is None:
+        pytest.skip("haproxy is not installed")
+    with socket.create_server(("127.0.9.9", 0)) as free:
+        port = free.getsockname()[1]
+    with ThreadingHTTPServer(("127.0.9.1", 0), _Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        document = tmp_path / "site.yaml"
+        document.write_text(SERVICE.format(port=port, server=server.server_port))
+        try:
+            node.console("apply", str(document))
+            yield f"http://127.0.9.9:{port}"
+        finally:
+            document.write_text(
+                SERVICE.partition("services:")[0].replace("{{", "{").replace("}}", "}") + "services: {}"
+            )
+            node.console("apply", str(document), "--force")
+            server.shutdown()
+            thread.join()
 
 
 def _until_slowed(ask: Callable[[], httpx.Response]) -> httpx.Response:

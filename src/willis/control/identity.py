@@ -140,6 +140,9 @@ class Identity:
             person = await asking
         except Unproved as error:
             raise SignInFailed(str(error)) from error
+        except (Refused, Busy):
+            self._no_guess(name, address)
+            raise
         finally:
             asking.close()
         self._names.forget(name)
