@@ -66,6 +66,19 @@ def _users(asking: Asking) -> typer.Typer:
             grid.add_row(row["name"], _grants(row["grants"]), second, show.when(row["changed"]))
         _print(answer, as_json, grid)
 
+    @app.command("show")
+    def show_one(ctx: typer.Context, name: User, as_json: AsJson = False) -> None:
+        """Show one user."""
+        with asking(ctx) as engine:
+            answer = engine.get(f"/users/{quote(name)}")
+        second = "with" if answer["second_factor"] else "without"
+        _print(answer, as_json, f"{name}: {_grants(answer['grants'])}, {second} a second factor")
+
+    _change_users(app, asking)
+    return app
+
+
+def _change_users(app: typer.Typer, asking: Asking) -> None:
     @app.command()
     def add(ctx: typer.Context, name: User, role: Roles = None, as_json: AsJson = False) -> None:
         """Make a user. The password is asked for, or is the first line of standard input."""
@@ -87,14 +100,6 @@ def _users(asking: Asking) -> typer.Typer:
         body: Json = {"grants": _roles(role)} if role else {}
         _set(asking, ctx, name, body | ({"password": _password()} if password else {}), as_json)
 
-    @app.command("show")
-    def show_one(ctx: typer.Context, name: User, as_json: AsJson = False) -> None:
-        """Show one user."""
-        with asking(ctx) as engine:
-            answer = engine.get(f"/users/{quote(name)}")
-        second = "with" if answer["second_factor"] else "without"
-        _print(answer, as_json, f"{name}: {_grants(answer['grants'])}, {second} a second factor")
-
     @app.command()
     def remove(ctx: typer.Context, name: User, as_json: AsJson = False) -> None:
         """Forget a user; the sessions end. The last administrator stays."""
@@ -108,8 +113,6 @@ def _users(asking: Asking) -> typer.Typer:
         with asking(ctx) as engine:
             answer = engine.delete(f"/users/{quote(name)}/second-factor")
         _print(answer, as_json, f"user {name} has no second factor now")
-
-    return app
 
 
 def _tokens(asking: Asking) -> typer.Typer:
@@ -138,6 +141,11 @@ def _tokens(asking: Asking) -> typer.Typer:
         text = f"{name}: {_grants(answer['grants'])}, expires {show.when(answer['expires'])}"
         _print(answer, as_json, text)
 
+    _change_tokens(app, asking)
+    return app
+
+
+def _change_tokens(app: typer.Typer, asking: Asking) -> None:
     @app.command()
     def add(
         ctx: typer.Context,
@@ -166,8 +174,6 @@ def _tokens(asking: Asking) -> typer.Typer:
         with asking(ctx) as engine:
             answer = engine.delete(f"/tokens/{quote(name)}")
         _print(answer, as_json, f"token {name} is removed")
-
-    return app
 
 
 def _sessions(asking: Asking) -> typer.Typer:
