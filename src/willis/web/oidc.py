@@ -13,6 +13,7 @@ import secrets
 from html import escape
 from urllib.parse import urlencode
 
+import httpx
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -39,7 +40,7 @@ class Oidc:
         except Refused as refused:
             return refused.answer
         if not found.is_success:
-            return _failed(found.status_code, _detail(found.text and found.json()))
+            return _failed(found.status_code, _detail(found))
         provider = found.json()
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         digest = hashlib.sha256(verifier.encode("ascii")).digest()
@@ -83,7 +84,7 @@ class Oidc:
         except Refused as refused:
             return refused.answer
         if not found.is_success:
-            return _failed(found.status_code, _detail(found.text and found.json()))
+            return _failed(found.status_code, _detail(found))
         signed_in = await opened(found)
         if signed_in.status_code >= 400:
             return signed_in
@@ -97,9 +98,12 @@ def _callback(request: Request) -> str:
     return f"https://{request.headers['host']}{CALLBACK}"
 
 
-def _detail(problem: object) -> str:
-    detail = problem.get("detail") if isinstance(problem, dict) else None
-    return str(detail or "The engine gave no reason; see its log.")
+def _detail(found: httpx.Response) -> str:
+    """Why the engine refused."""
+    try:
+        return str(found.json()["detail"])
+    except (ValueError, TypeError, KeyError):
+        return "The engine gave no reason; see its log."
 
 
 def _failed(status: int, why: str) -> Response:
