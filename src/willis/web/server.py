@@ -126,7 +126,7 @@ def _bound(addresses: tuple[tuple[str, int], ...]) -> Iterator[list[socket.socke
         sockets = []
         for host, port in addresses:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            # With the protocol named, asyncio sends small answers at once (TCP_NODELAY); else each waits 40 ms.
+            # The protocol is named, so that asyncio sets TCP_NODELAY; else small answers wait 40 ms.
             sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
