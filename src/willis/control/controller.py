@@ -33,9 +33,9 @@ from willis.control.report import advice, sentence, service_row
 from willis.control.secrets import Keeping, Secrets
 from willis.control.shares import Shares
 from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial
+from willis.control.stream import Stream
 from willis.engines.port import Client, Engine, Ties
 from willis.health.schedule import Schedule
-from willis.control.stream import Stream
 from willis.model.check import Check, Target
 from willis.model.config import Config
 from willis.model.persistence import SourcePersistence
@@ -107,12 +107,12 @@ class Controller:
         if renewal is not None:
             sources.append(renewal.conditions)
         self.events = Events(self.loop, store, alerter, sources)
+        self.stream = Stream(self.status, lambda: self.loop.config, self.events)
         self._eyes = eyes(self._take_result)
         self.renewal = renewal
         self.certificates = Certificates(certificates, self.loop)
 
     def start(self) -> None:
-        self.stream = Stream(self.status, lambda: self.loop.config, self.events)
         """Begin to converge and to check. Raises EngineError, StoreError."""
         self.identity.start()
         self.loop.start()
@@ -131,13 +131,13 @@ class Controller:
     async def close(self) -> None:
         """Stop looking and acting; traffic goes on."""
         self._eyes.close()
+        self.stream.close()
         self.changes.close()
         self.logbook.close()
         self.orders.close()
         self.events.close()
         self.doctor.close()
         self._shares.close()
-        self.stream.close()
         self._refusing.close()
         self._paths.close()
         self._listening.close()
