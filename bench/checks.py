@@ -33,7 +33,7 @@ from willis.terminal import table as plain_table
 _TARGETS = 200
 _INTERVAL_S = 5.0
 _INTERVALS = 2
-"""That are measured. Looks come up to a tenth sooner than the interval, so a core has some more to do."""
+"""That are measured. Looks come up to 5 % sooner than the interval, so a core has some more to do."""
 _FIRST = IPv4Address("127.77.0.1")
 _BUSY_TARGET = 5.0
 """Per cent of one core for DICOM echoes."""

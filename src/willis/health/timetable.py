@@ -2,7 +2,7 @@
 
 The first look is due at once. The second falls anywhere in one interval, so that
 targets which appeared together drift apart; from then on a look begins one interval, or up
-to 10 % less, after the last one began. While the row of successes or failures is shorter
+to 5 % less, after the last one began. While the row of successes or failures is shorter
 than the verdict needs, looks begin 0.3 s after each other, or at once where the last one took
 longer: a killed server is out after one interval and one quick repeat, a silent one after at
 most one interval and ``fall`` time-outs.
@@ -22,7 +22,7 @@ from typing import NamedTuple
 from willis.model.check import Check, Target
 from willis.plan.verdict import Result
 
-_JITTER = 0.1
+_JITTER = 0.05
 _REPEAT_S = 0.3
 
 

@@ -43,10 +43,10 @@ def test_the_first_look_is_at_once_and_the_second_within_one_interval() -> None:
     assert looks(GOOD, chance=0.999) == [9.99]
 
 
-def test_settled_targets_wait_the_interval_or_up_to_ten_percent_less() -> None:
+def test_settled_targets_wait_the_interval_or_up_to_five_percent_less() -> None:
     assert looks(GOOD, GOOD, chance=0.0) == [0.0, 10.0]
-    assert looks(GOOD, GOOD, GOOD, chance=0.5) == [5.0, 9.5, 9.5]
-    assert looks(GOOD, GOOD, chance=1.0) == [10.0, 9.0]
+    assert looks(GOOD, GOOD, GOOD, chance=0.5) == [5.0, 9.75, 9.75]
+    assert looks(GOOD, GOOD, chance=1.0) == [10.0, 9.5]
 
 
 def test_the_time_that_a_look_takes_belongs_to_the_interval() -> None:
@@ -55,8 +55,8 @@ def test_the_time_that_a_look_takes_belongs_to_the_interval() -> None:
 
 
 def test_a_change_is_looked_at_again_quickly_until_it_is_settled() -> None:
-    assert looks(GOOD, GOOD, BAD, BAD, BAD) == [5.0, 9.5, 0.3, 9.5, 9.5]
-    assert looks(GOOD, BAD, GOOD, GOOD, GOOD) == [5.0, 0.3, 0.3, 9.5, 9.5]
+    assert looks(GOOD, GOOD, BAD, BAD, BAD) == [5.0, 9.75, 0.3, 9.75, 9.75]
+    assert looks(GOOD, BAD, GOOD, GOOD, GOOD) == [5.0, 0.3, 0.3, 9.75, 9.75]
     assert looks(GOOD, BAD, check=replace(CHECK, interval_s=0.2)) == [0.1, 0.2]
 
 
@@ -73,7 +73,7 @@ def test_a_silent_server_is_asked_again_at_once() -> None:
 
 
 def test_our_own_fault_and_a_broken_look_hurry_nobody() -> None:
-    assert looks(GOOD, BLIND, None, BLIND) == [5.0, 9.5, 9.5, 9.5]
+    assert looks(GOOD, BLIND, None, BLIND) == [5.0, 9.75, 9.75, 9.75]
 
 
 def test_targets_come_go_and_change_without_disturbing_others() -> None:
