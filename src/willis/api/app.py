@@ -12,6 +12,7 @@ from willis.api import (
     audit,
     backup,
     certificates,
+    contract,
     doctor,
     documents,
     events,
@@ -61,5 +62,6 @@ def build(controller: Controller, home: Path) -> FastAPI:
     backup.routes(app, controller, home)
     secrets.routes(app, controller.secrets)
     doctor.routes(app, controller.doctor)
+    contract.routes(app)
     list(needs.needed(app))
     return app

@@ -39,22 +39,26 @@ def routes(app: FastAPI, controller: Controller) -> None:
     @app.post("/api/v1/apply", **needs(Need.CONFIGURE, whole=True))
     async def apply(body: ApplyBody, who: Asking) -> Json:
         """Make a document the running one, whole or not at all."""
-        return _applied(await controller.apply(body.document, _wish(body, who)), controller)
+        before = controller.audit.digest()
+        return _applied(await controller.apply(body.document, _wish(body, who)), controller, before)
 
     @app.post("/api/v1/confirm", **needs(Need.CONFIGURE, whole=True))
     async def confirm() -> Json:
         """What runs on trial holds for good."""
-        return _applied(await controller.changes.confirm(), controller)
+        before = controller.audit.digest()
+        return _applied(await controller.changes.confirm(), controller, before)
 
     @app.post("/api/v1/undo", **needs(Need.CONFIGURE, whole=True))
     async def undo(body: AuthorBody, who: Asking) -> Json:
         """What runs on trial is taken back; else the document before the running one returns."""
-        return _applied(await controller.undo(author(who, body.author)), controller)
+        before = controller.audit.digest()
+        return _applied(await controller.undo(author(who, body.author)), controller, before)
 
     @app.post("/api/v1/revisions/{number}/restore", **needs(Need.CONFIGURE, whole=True))
     async def restore(number: int, body: WishBody, who: Asking) -> Json:
         """The document of an earlier revision, as a new one."""
-        return _applied(await controller.restore(number, _wish(body, who)), controller)
+        before = controller.audit.digest()
+        return _applied(await controller.restore(number, _wish(body, who)), controller, before)
 
 
 def _history(app: FastAPI, controller: Controller) -> None:
@@ -95,10 +99,16 @@ def _wish(body: WishBody, who: Caller) -> Wish:
     return Wish(author(who, body.author), body.reason, body.force, body.checksum, body.confirm_s)
 
 
-def _applied(revision: Revision, controller: Controller) -> Json:
+def _applied(revision: Revision, controller: Controller, before: str) -> Json:
+    """``before``: the digest of what ran before; whoever applies the same again changes nothing."""
     trial = controller.changes.trial()
     until = None if trial is None else trial.until
-    return {"revision": revision.number, "digest": revision.digest, "confirm_until": until}
+    return {
+        "revision": revision.number,
+        "digest": revision.digest,
+        "confirm_until": until,
+        "changed": revision.digest != before,
+    }
 
 
 def _difference(change: Change) -> list[str]:

@@ -52,16 +52,6 @@ KINDS: Mapping[str, Kind] = {
         "invalid document",
         "The document has errors; `problems` lists them all, and nothing was changed.",
     ),
-    "key-in-use": Kind(
-        409,
-        "still running",
-        "The first request with this Idempotency-Key still runs. Ask again after a moment.",
-    ),
-    "key-reused": Kind(
-        422,
-        "key reused",
-        "The Idempotency-Key was used for another request. Take a new key for each request.",
-    ),
     "method-not-allowed": Kind(
         405, "method not allowed", "The route does not take this method; `Allow` lists those it takes."
     ),

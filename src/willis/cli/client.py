@@ -68,12 +68,15 @@ class Client:
 
     def lines(self, route: str) -> Iterator[Json]:
         """A JSON object for each line of an answer that goes on until the engine or the caller ends it."""
+        return map(json.loads, self.raw_lines(route))
+
+    def raw_lines(self, route: str) -> Iterator[str]:
+        """The same as text, for what is no JSON."""
         with self._http(None) as http, http.stream("GET", f"/api/v1{route}") as answer:
             if not answer.is_success:
                 answer.read()
                 raise _refusal(answer)
-            for line in answer.iter_lines():
-                yield json.loads(line)
+            yield from answer.iter_lines()
 
     def _ask(self, method: str, route: str, body: Json | None) -> Json:
         with self._http(self._timeout) as http:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, audit, certificate, doctor, identity, live, remote, secret, show
+from willis.cli import acme, api, audit, certificate, doctor, identity, live, remote, secret, show, stream
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -83,7 +83,9 @@ def _local(find_twin: FindTwin) -> Path:
 live.add(app, _asking)
 doctor.add(app, _asking)
 identity.add(app, _asking)
+stream.add(app, _asking)
 app.add_typer(acme.commands(_asking), name="acme")
+app.add_typer(api.commands(_asking), name="api")
 app.add_typer(audit.commands(_asking), name="audit")
 app.add_typer(certificate.commands(_asking), name="certificate")
 app.add_typer(secret.commands(_asking), name="secret")
