@@ -57,7 +57,7 @@ def _described(app: FastAPI) -> Json:
     _add(schemas, "Failure", FailureBody)
     components["securitySchemes"] = _SECURITY
     for route, need in needed(app):
-        for method in route.methods:
+        for method in route.methods or ():
             operation = found["paths"][route.path_format][method.lower()]
             operation["security"] = [] if need is Need.NOTHING else [{name: []} for name in _SECURITY]
             operation["responses"] = _responses(operation, method, need)
