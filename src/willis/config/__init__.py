@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from willis.config.build import build
 from willis.config.document import SITE
 from willis.config.parse import parse
-from willis.config.problem import Fault, Problem, Severity, point, spell
-from willis.config.read import Node, locate, read
+from willis.config.problem import Fault, Problem, Severity
+from willis.config.read import Node, as_problem, read
 from willis.config.rules import judge
 from willis.config.schema import schema
 from willis.config.write import write
@@ -46,9 +46,4 @@ def load(text: str) -> Loaded:
 
 
 def _problems(faults: list[Fault], root: Node | None) -> tuple[Problem, ...]:
-    return tuple(sorted((_problem(fault, root) for fault in faults), key=lambda problem: problem.line))
-
-
-def _problem(fault: Fault, root: Node | None) -> Problem:
-    path, line = locate(root, fault.path)
-    return Problem(spell(path), fault.line or line, fault.severity, fault.what, fault.remedy, point(path))
+    return tuple(sorted((as_problem(fault, root) for fault in faults), key=lambda problem: problem.line))

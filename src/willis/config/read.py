@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from willis.config.problem import Fault, Path, shown
+from willis.config.problem import Fault, Path, Problem, point, shown, spell
 
 MAX_LENGTH = 4 * 1024 * 1024
 """Characters in a document. A site with 5,500 real servers needs about a tenth of it."""
@@ -112,6 +112,12 @@ def locate(root: Node | None, path: Path) -> tuple[Path, int]:
         else:
             break
     return path, line
+
+
+def as_problem(fault: Fault, root: Node | None) -> Problem:
+    """A fault with its line in the tree."""
+    path, line = locate(root, fault.path)
+    return Problem(spell(path), fault.line or line, fault.severity, fault.what, fault.remedy, point(path))
 
 
 class _TooDeep(Exception):

@@ -42,7 +42,7 @@ from willis.model.sign_in import SignIn
 _T = TypeVar("_T")
 
 _WIDTH = 100
-_BARE = re.compile(r"\A[A-Za-z0-9_./@+][A-Za-z0-9_./@+-]*\Z")
+_BARE = re.compile(r"\A[A-Za-z0-9_./+][A-Za-z0-9_./@+-]*\Z")
 """What means the same to every YAML reader without quotes, unless it is a word or number of YAML's."""
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
@@ -77,15 +77,17 @@ class _Writer:
     def lines(self) -> Iterator[str]:
         yield from self._note("document", "")
         yield "version: 1"
-        yield f"site: {_token(self.config.site)}"
+        yield f"site: {token(self.config.site)}"
         yield from self._section("interfaces", self.config.interfaces, self._interfaces())
         yield from self._section("hosts", self.config.hosts, self._hosts())
         if self.config.acme is not None:
-            yield from ("", *_block("acme", _tree(SITE.by_name["acme"].kind, self.config.acme)))
+            yield from ("", *block("acme", _tree(SITE.by_name["acme"].kind, self.config.acme)))
         if self.config.alerts != Alerts():
-            yield from ("", *_block("alerts", _tree(SITE.by_name["alerts"].kind, self.config.alerts)))
+            yield from ("", *block("alerts", _tree(SITE.by_name["alerts"].kind, self.config.alerts)))
+        if self.config.audit:
+            yield from ("", *block("audit", _tree(SITE.by_name["audit"].kind, self.config.audit)))
         if self.config.access != SignIn():
-            yield from ("", *_block("access", _tree(SITE.by_name["access"].kind, self.config.access)))
+            yield from ("", *block("access", _tree(SITE.by_name["access"].kind, self.config.access)))
         if self.config.services:
             yield from ("", *self._note("defaults", ""), "defaults:", *self._default_lines())
         yield from self._section("services", self.config.services, self._services())
@@ -99,17 +101,17 @@ class _Writer:
     def _interfaces(self) -> Iterator[str]:
         for interface in self.config.interfaces:
             yield from self._note(f"interfaces.{interface.name}", "  ")
-            yield f"  {_token(interface.name)}:"
+            yield f"  {token(interface.name)}:"
             yield from (f"    {line}" for line in _interface(interface))
 
     def _hosts(self) -> Iterator[str]:
         for host in self.config.hosts:
             yield from self._note(f"hosts.{host.name}", "  ")
             if not host.needs:
-                yield f"  {_token(host.name)}: {_token(host.address)}"
+                yield f"  {token(host.name)}: {token(host.address)}"
                 continue
             tree = {"address": host.address, "needs": _tree(HOST.by_name["needs"].kind, host.needs)}
-            yield from (f"  {line}" for line in _block(_token(host.name), tree))
+            yield from (f"  {line}" for line in block(token(host.name), tree))
 
     def _default_lines(self) -> Iterator[str]:
         yield f"  scheduler: {self.defaults.scheduler}"
@@ -121,11 +123,11 @@ class _Writer:
             if index:
                 yield ""
             yield from self._note(f"services.{service.name}", "  ")
-            yield f"  {_token(service.name)}:"
+            yield f"  {token(service.name)}:"
             yield from (f"    {line}" for line in self._service(service))
 
     def _service(self, service: VirtualService) -> Iterator[str]:
-        yield f"vip: {_token(service.vip)}"
+        yield f"vip: {token(service.vip)}"
         if service.ports:
             yield from _ports(service)
         if service.protocol is not Protocol.TCP:
@@ -134,15 +136,15 @@ class _Writer:
             yield f"application: {service.application}"
         yield f"forwarding: {service.forwarding}"
         if service.source is not None:
-            yield f"source: {_token(service.source)}"
+            yield f"source: {token(service.source)}"
         if service.floor:
             yield f"floor: {service.floor}"
         if service.slow_start_s:
             yield f"slow-start: {service.slow_start_s}s"
         if service.watermarks is not None:
-            yield from _block("watermarks", _tree(SERVICE.by_name["watermarks"].kind, service.watermarks))
+            yield from block("watermarks", _tree(SERVICE.by_name["watermarks"].kind, service.watermarks))
         if service.feedback is not None:
-            yield from _block("feedback", _tree(SERVICE.by_name["feedback"].kind, service.feedback))
+            yield from block("feedback", _tree(SERVICE.by_name["feedback"].kind, service.feedback))
         if service.one_packet:
             yield "one-packet: true"
         if service.timeouts != Timeouts():
@@ -151,15 +153,15 @@ class _Writer:
             yield f"scheduler: {service.scheduler}"
         if service.persistence is not None:
             tree = _persistence(service.persistence, service.vip.max_prefixlen)
-            yield from _block("persistence", tree)
+            yield from block("persistence", tree)
         for key, field in PROXY_KEYS.items():
             value = getattr(service, field)
             if value != getattr(_PLAIN, field):
-                yield from _block(key, _tree(SERVICE.by_name[key].kind, value))
+                yield from block(key, _tree(SERVICE.by_name[key].kind, value))
         common = _check(self.defaults.check)
         own = {key: value for key, value in _check(service.check).items() if common.get(key) != value}
         if own:
-            yield from _block("check", own)
+            yield from block("check", own)
         if service.fallback is not None:
             yield f"fallback: {_server(service.fallback, service.fallback.weight)}"
         yield from _listing("pool", [_server(server, self.defaults.weight) for server in service.pool])
@@ -184,7 +186,7 @@ def _commonest(values: Iterable[_T], otherwise: _T) -> _T:
 
 
 def _interface(interface: Interface) -> Iterator[str]:
-    yield f"addresses: {_list(map(_token, interface.addresses))}"
+    yield f"addresses: {_list(map(token, interface.addresses))}"
     if interface.attach is not Attach.TCX:
         yield f"attach: {interface.attach}"
 
@@ -197,7 +199,7 @@ def _times(check: Check) -> Check:
 def _check(check: Check) -> dict[str, Any]:
     """Every key but those of the questions at their defaults."""
     written: dict[str, Any] = {
-        "kind": _token(check.kind),
+        "kind": token(check.kind),
         "interval": _duration(check.interval_s),
         "timeout": _duration(check.timeout_s),
         "rise": str(check.rise),
@@ -209,7 +211,7 @@ def _check(check: Check) -> dict[str, Any]:
     asked = parts(check.question) if deep is None else {**parts(deep.question), **parts(check.question)}
     written |= {key: _tree(CHECK.by_name[key].kind, value) for key, value in asked.items()}
     if deep is not None:
-        written["deep"] = {"kind": _token(deep.question.kind), "every": str(deep.every)}
+        written["deep"] = {"kind": token(deep.question.kind), "every": str(deep.every)}
         if deep.port is not None:
             written["deep"]["port"] = str(deep.port)
     return written
@@ -250,31 +252,31 @@ def _texts(kind: Kind, plain: Any) -> Any:
         case Size():
             return size_text(plain)
         case _:
-            return str(plain).lower() if isinstance(plain, int) else _token(plain)
+            return str(plain).lower() if isinstance(plain, int) else token(plain)
 
 
-def _block(key: str, tree: Any) -> Iterator[str]:
+def block(key: str, tree: Any) -> Iterator[str]:
     """``key`` with its tree, on one line where that fits and reads well."""
-    flat = f"{key}: {_one_line(tree)}"
+    flat = f"{key}: {one_line(tree)}"
     if len(flat) <= _WIDTH or not isinstance(tree, dict | list):
         yield flat
         return
     yield f"{key}:"
     if isinstance(tree, dict):
         for name, value in tree.items():
-            yield from (f"  {line}" for line in _block(name, value))
+            yield from (f"  {line}" for line in block(name, value))
     else:
-        yield from (f"  - {_one_line(item)}" for item in tree)
+        yield from (f"  - {one_line(item)}" for item in tree)
 
 
-def _one_line(tree: Any) -> str:
+def one_line(tree: Any) -> str:
     if isinstance(tree, dict):
-        return "{" + ", ".join(f"{key}: {_one_line(value)}" for key, value in tree.items()) + "}"
-    return _list(map(_one_line, tree)) if isinstance(tree, list) else str(tree)
+        return "{" + ", ".join(f"{key}: {one_line(value)}" for key, value in tree.items()) + "}"
+    return _list(map(one_line, tree)) if isinstance(tree, list) else str(tree)
 
 
 def _server(server: RealServer, usual_weight: int) -> str:
-    host = _token(server.host)
+    host = token(server.host)
     more = {}
     if server.port is not None:
         more["port"] = str(server.port)
@@ -308,13 +310,22 @@ def _duration(seconds: float) -> str:
     return f"{ms // size}{unit}"
 
 
-def _token(value: object) -> str:
-    """A name or address; in quotes where YAML would take it for something else."""
+def token(value: object) -> str:
+    """A text that every YAML reader takes for just this text: bare where that is safe, else in quotes.
+
+    What cannot be seen is written by its number, so that no reader of a difference is deceived.
+    """
     text = str(value)
     if _BARE.match(text) and not taken_for(text):
         return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return '"' + "".join(map(_character, text)) + '"'
+
+
+def _character(one: str) -> str:
+    """One character between double quotes (YAML 1.2, section 5.7)."""
+    if one in '"\\':
+        return f"\\{one}"
+    return one if one.isprintable() else f"\\U{ord(one):08X}"
 
 
 def _flow(record: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from willis import config
+from willis.config.write import token
 from willis.model.check import (
     Check,
     CheckKind,
@@ -333,3 +334,8 @@ def test_translation_and_ranges_read_plainly() -> None:
 def test_a_note_cannot_leave_its_comment() -> None:
     text = config.write(Config(), {"document": "a\nsite: b\x85site: c\u2028site: d\rsite: e"})
     assert config.load(text).config == Config()
+
+
+def test_a_name_that_yaml_reserves_stands_in_quotes() -> None:
+    assert token("@PACS") == '"@PACS"'
+    assert token('a"\\\n\u202e') == '"a\\"\\\\\\U0000000A\\U0000202E"'
