@@ -1,9 +1,9 @@
 """All that a node must not lose, in one file under a passphrase; and back onto a new node.
 
-In it: the store (documents, orders, events, audit trail), certificates with their keys, and
-the ACME account. What is generated is not: it comes from the document. The file is a
-compressed tar under AES-256-GCM; the key comes from the passphrase by scrypt (RFC 7914), so
-a stolen backup is as good as its passphrase.
+In it: the store (documents, orders, events, audit trail, users), certificates and sealed secrets
+with their keys, and the ACME account. What is generated is not: it comes from the document. The
+file is a compressed tar under AES-256-GCM; the key comes from the passphrase by scrypt
+(RFC 7914), so a stolen backup is as good as its passphrase.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _MAGIC = b"WILLIS-BACKUP-1\n"
 _SALT, _NONCE = 16, 12
 _STORE = "willis.db"
 _MANIFEST = "manifest.json"
-_FOLDERS = ("certificates", "acme")
+_FOLDERS = ("certificates", "acme", "secrets")
 _NAME = re.compile(
-    r"\A(?:manifest\.json|willis\.db|(?:certificates|acme)(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,200}){1,3})\Z"
+    r"\A(?:manifest\.json|willis\.db|(?:certificates|acme|secrets)(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,200}){1,3})\Z"
 )
 _LARGEST = 1 << 30
 

@@ -16,6 +16,7 @@ from willis.certificates.store import CertificateStore
 from willis.config import write
 from willis.control import backup
 from willis.control.backup import BackupError, pack, put_back, unpack
+from willis.control.secrets import Secrets
 from willis.control.store import Store
 
 SECRET = "correct horse battery"
@@ -34,6 +35,7 @@ def state(tmp_path: Path) -> Path:
     store = Store(state / "willis.db")
     store.promote(store.propose(write(site(dr())), 1.0, "ann", "go").number)
     CertificateStore(state / "certificates").put("pacs", Root("Drill").issue("pacs.example").pem_with_key)
+    Secrets(state / "secrets").put("smtp", "a password")
     (state / "haproxy.cfg").write_text("generated")
     return state
 
@@ -49,7 +51,9 @@ def test_it_comes_back_whole_on_a_new_node(state: Path, tmp_path: Path) -> None:
     assert running is not None
     assert running.document == write(site(dr()))
     assert (new / "certificates/pacs.pem").read_bytes() == (state / "certificates/pacs.pem").read_bytes()
+    assert Secrets(new / "secrets").get("smtp") == "a password"
     assert not (new / "haproxy.cfg").exists()
+    assert unpack(pack(new, "lb1", "test", SECRET), SECRET)[1] == files
     assert {path.stat().st_mode & 0o077 for path in [new, *new.rglob("*")]} == {0}
 
 
