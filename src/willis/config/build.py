@@ -69,6 +69,7 @@ def build(site: Fields, faults: list[Fault]) -> Config:
         acme=make(SITE.by_name["acme"].kind, site.get("acme")),
         alerts=make(SITE.by_name["alerts"].kind, site.get("alerts")) or Alerts(),
         access=make(SITE.by_name["access"].kind, site.get("access")) or SignIn(),
+        audit=make(SITE.by_name["audit"].kind, site.get("audit") or ()),
     )
 
 

@@ -10,6 +10,7 @@ import re
 from willis.config.addresses import IPAddress, OwnAddress
 from willis.config.document_access import ACCESS
 from willis.config.document_alerts import ALERTS
+from willis.config.document_audit import AUDIT
 from willis.config.document_check import CHECK, DEFAULT_CHECK
 from willis.config.document_feedback import FEEDBACK
 from willis.config.document_persistence import PERSISTENCE
@@ -295,6 +296,7 @@ SITE = Record(
         ),
         Key("acme", ACME, "Certificates that are ordered and renewed by themselves.", default="none"),
         Key("alerts", ALERTS, "Who is told of events.", default="nobody"),
+        Key("audit", AUDIT, "Who gets every entry of the audit trail.", default="nobody"),
         Key("access", ACCESS, "Who else vouches for people who sign in.", default="nobody"),
         Key("services", Names(Name("service"), SERVICE), "The virtual services by name.", required=True),
     ),

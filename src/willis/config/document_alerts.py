@@ -7,7 +7,7 @@ from willis.config.scalars import Choice, Integer, Name, Text
 from willis.model.alerts import Alerts, Login, Mail, MailTls, Syslog, Transport, Webhook
 from willis.model.event import Severity
 
-_SERVER = Text(
+SERVER = Text(
     "server",
     r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[0-9A-Fa-f:]{2,45}",
     "a host name or an address",
@@ -25,7 +25,7 @@ EMAIL = Text(
     "an e-mail address",
     "pacs-admin@example.org",
 )
-_AUTHORITY = Key(
+AUTHORITY = Key(
     "authority", Name("authority"), "Who signed its certificate: a name in the store.", default="the system's"
 )
 _PORT = Integer(1, 65535)
@@ -48,7 +48,7 @@ WEBHOOK = Record(
     "Webhook",
     (
         Key("url", _URL, "Each event is posted there as JSON.", required=True),
-        _AUTHORITY,
+        AUTHORITY,
         Key(
             "secret",
             Name("secret"),
@@ -62,12 +62,12 @@ WEBHOOK = Record(
 MAIL = Record(
     "Mail",
     (
-        Key("server", _SERVER, "The mail server.", required=True),
+        Key("server", SERVER, "The mail server.", required=True),
         Key("port", _PORT, "Its port.", default="`25`"),
         Key("sender", EMAIL, "Who the mail is from.", required=True),
         Key("to", Many("address", EMAIL, most=50, bare=True), "Who gets it.", required=True),
         Key("tls", Choice(MailTls), "How the connection is protected.", default="`starttls`"),
-        _AUTHORITY,
+        AUTHORITY,
         Key("login", LOGIN, "Who Willis is there.", default="it does not log in"),
     ),
     makes=Mail,
@@ -75,10 +75,10 @@ MAIL = Record(
 SYSLOG = Record(
     "Syslog",
     (
-        Key("server", _SERVER, "The collector; messages are RFC 5424.", required=True),
+        Key("server", SERVER, "The collector; messages are RFC 5424.", required=True),
         Key("port", _PORT, "Its port.", default="`6514`"),
         Key("transport", Choice(Transport), "How messages travel.", default="`tls`"),
-        _AUTHORITY,
+        AUTHORITY,
     ),
     short="server",
     makes=Syslog,

@@ -14,6 +14,7 @@ from willis.config import load
 from willis.control.ages import Oldest
 from willis.control.alerts import Alerter
 from willis.control.audit import Audit
+from willis.control.audit_export import AuditExport
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Unknown, Wish
 from willis.control.database import StoreError
@@ -104,6 +105,8 @@ class Controller:
         self.doctor = Doctor(self.loop)
         alerter = Alerter(node, certificates.authority_path, self.sealed)
         sources = [alerter.failures, self._listening.silent, self.doctor.errors]
+        self._audit_export = AuditExport(node, self.loop, store.database, certificates)
+        sources.append(self._audit_export.conditions)
         if renewal is not None:
             sources.append(renewal.conditions)
         self.events = Events(self.loop, store, alerter, sources)
@@ -120,6 +123,7 @@ class Controller:
         self.logbook.start()
         self.orders.start()
         self.events.start()
+        self._audit_export.start()
         self.doctor.start()
         self._shares.start()
         self._refusing.start()
@@ -136,6 +140,7 @@ class Controller:
         self.logbook.close()
         self.orders.close()
         self.events.close()
+        self._audit_export.close()
         self.doctor.close()
         self._shares.close()
         self._refusing.close()

@@ -88,7 +88,7 @@ class _Webhook:
             "text": message.sentence,
         }
         try:
-            trust = _trust(self._setting.authority, self._find)
+            trust = trusting(self._setting.authority, self._find)
             async with httpx.AsyncClient(verify=trust, timeout=_PATIENCE_S, trust_env=False) as http:
                 answer = await http.post(self._setting.url, json=body, headers=self._proof())
         except (httpx.HTTPError, OSError, SecretError) as error:
@@ -117,7 +117,7 @@ class _Mail:
 
     def _send(self, message: Message) -> None:
         setting = self._setting
-        trust = _trust(setting.authority, self._find)
+        trust = trusting(setting.authority, self._find)
         if setting.tls is MailTls.TLS:
             session: smtplib.SMTP = smtplib.SMTP_SSL(
                 setting.server, setting.port, timeout=_PATIENCE_S, context=trust
@@ -139,8 +139,10 @@ class _Mail:
         # A header is one line, whatever a reason holds.
         mail["Subject"] = " ".join(f"[{message.node}] {message.sentence}".split())[:200]
         mail["Date"] = datetime.now(UTC)
-        ended = "" if event.ended is None else f"Ended: {_time(event.ended)}\n"
-        mail.set_content(f"{message.sentence}\n\nNode: {message.node}\nSince: {_time(event.since)}\n{ended}")
+        ended = "" if event.ended is None else f"Ended: {timestamp(event.ended)}\n"
+        mail.set_content(
+            f"{message.sentence}\n\nNode: {message.node}\nSince: {timestamp(event.since)}\n{ended}"
+        )
         return mail
 
 
@@ -169,7 +171,7 @@ class _Syslog:
 
     async def _stream(self, line: bytes) -> None:
         secure = self._setting.transport is Transport.TLS
-        trust = _trust(self._setting.authority, self._find) if secure else None
+        trust = trusting(self._setting.authority, self._find) if secure else None
         _, writer = await asyncio.open_connection(self._setting.server, self._setting.port, ssl=trust)
         writer.write(b"%d " % len(line) + line)
         await writer.drain()
@@ -188,19 +190,21 @@ def syslog_line(message: Message) -> bytes:
     text = "".join(c if c.isprintable() else " " for c in message.sentence)
     priority = _DAEMON * 8 + _LEVELS[event.severity]
     at = event.since if event.ended is None else event.ended
-    head = f"<{priority}>1 {_time(at)} {_host()} willis {os.getpid()} event -"
+    head = f"<{priority}>1 {timestamp(at)} {hostname()} willis {os.getpid()} event -"
     return f"{head} \ufeff{text}".encode()
 
 
-def _host() -> str:
+def hostname() -> str:
+    """As RFC 5424 wants it: ASCII without blanks, or ``-``."""
     name = socket.gethostname()[:255]
     return name if name.isascii() and name.isprintable() and name and " " not in name else "-"
 
 
-def _time(at: float) -> str:
+def timestamp(at: float) -> str:
+    """Seconds since the epoch as RFC 3339 writes them, in UTC to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _trust(authority: str | None, find: Find) -> ssl.SSLContext:
+def trusting(authority: str | None, find: Find) -> ssl.SSLContext:
     """The system's authorities, or one of the store. Raises OSError."""
     return ssl.create_default_context(cafile=None if authority is None else find(authority))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
+from willis.model.collector import AuditCollector
 from willis.model.config import AcmeCertificate, Config
 from willis.model.proxy import ServerTls, Tls
 
@@ -47,6 +48,8 @@ def _certificates(thing: object) -> Iterator[str | None]:
                 yield each.certificate
             case AcmeCertificate():
                 yield each.name
+            case AuditCollector():
+                yield each.certificate
 
 
 def _authorities(thing: object) -> Iterator[str | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from willis.model.alerts import Alerts
+from willis.model.collector import AuditCollector
 from willis.model.node import Host, Interface
 from willis.model.service import Address, VirtualService
 from willis.model.sign_in import SignIn
@@ -45,6 +46,7 @@ class Config:
     acme: Acme | None = None
     alerts: Alerts = Alerts()
     access: SignIn = SignIn()
+    audit: tuple[AuditCollector, ...] = ()
 
     def service(self, name: str) -> VirtualService | None:
         return next((service for service in self.services if service.name == name), None)

@@ -1,0 +1,283 @@
+"""Every entry reaches every collector: in order, over TLS that is verified, again until it is read."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import dr, site
+from tests.pki import Root, pem
+from willis.certificates.store import CertificateStore
+from willis.control import audit_export as room
+from willis.control.audit import Audit
+from willis.control.audit_export import AuditExport
+from willis.control.audit_messages import Source, dicom, message
+from willis.control.loop import Loop
+from willis.control.store import Store
+from willis.control.uses import authority_users, certificate_users
+from willis.model.collector import AuditCollector, AuditFormat
+from willis.model.status import Status
+
+ROOT = Root("Drill")
+ENTRY: dict[str, Any] = {
+    "number": 7,
+    "at": 1_795_520_061.5,
+    "who": "ann",
+    "author": "",
+    "source": "socket",
+    "action": "POST /drain",
+    "about": "where vna1",
+    "reason": "disk",
+    "before": "aa",
+    "after": "aa",
+    "result": "done",
+    "chain": "cc",
+}
+
+
+class Collector:
+    """Syslog over TLS."""
+
+    def __init__(self, path: Path, clients: bool = False) -> None:
+        issued = ROOT.issue("127.0.0.1")
+        files = path / "collector.pem", path / "root.pem"
+        files[0].write_bytes(issued.pem_with_key)
+        files[1].write_bytes(pem(ROOT.certificate))
+        self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.trust.load_cert_chain(files[0])
+        if clients:
+            self.trust.load_verify_locations(files[1])
+            self.trust.verify_mode = ssl.CERT_REQUIRED
+        self.heard: list[bytes] = []
+        self.port = 0
+        self.server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        self.server = await asyncio.start_server(self._talk, "127.0.0.1", self.port, ssl=self.trust)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        assert self.server is not None
+        self.server.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        content = await reader.read()
+        while content:
+            length, _, content = content.partition(b" ")
+            self.heard.append(content[: int(length)])
+            content = content[int(length) :]
+        writer.close()
+
+
+class Node:
+    """A store with an audit trail, and its export."""
+
+    def __init__(self, path: Path, collector: AuditCollector) -> None:
+        self.store = Store(path / "willis.db")
+        self.certificates = CertificateStore(path / "certificates")
+        self.certificates.put_authority("drill", pem(ROOT.certificate))
+        self.certificates.put("node", ROOT.issue("lb1").pem_with_key)
+        self.audit = Audit(self.store)
+        self.loop = Loop([], replace(site(dr()), audit=(collector,)), Status())
+        self.export = AuditExport("lb1", self.loop, self.store.database, self.certificates)
+
+    def note(self, count: int) -> None:
+        for _ in range(count):
+            self.audit.note("ann", "POST /drain", "where vna1", reason="disk")
+
+    def restart(self) -> None:
+        self.export.close()
+        self.export = AuditExport("lb1", self.loop, self.store.database, self.certificates)
+        self.export.start()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_TICK_S", "_SLOWEST_S"):
+        monkeypatch.setattr(room, name, 0.02)
+    monkeypatch.setattr(room, "_BATCH", 3)
+
+
+def numbers(heard: list[bytes]) -> list[int]:
+    return [json.loads(each.partition(b"] ")[2])["number"] for each in heard]
+
+
+def test_nothing_is_lost_while_the_collector_is_away_or_we_are(tmp_path: Path) -> None:
+    async def story() -> None:
+        far = Collector(tmp_path)
+        await far.open()
+        node = Node(tmp_path, AuditCollector("127.0.0.1", far.port, authority="drill"))
+        node.note(4)
+        node.export.start()
+        await until(lambda: len(far.heard) == 4)
+        far.close()
+        node.note(5)
+        await until(lambda: any("5 entries" in c.what for c in node.export.conditions()))
+        node.restart()
+        await until(lambda: any(node.export.conditions()))
+        await far.open()
+        await until(lambda: len(set(numbers(far.heard))) == 9)
+        await until(lambda: not any(node.export.conditions()))
+        found = numbers(far.heard)
+        assert found == sorted(found)
+        (collector,) = node.loop.config.audit
+        await until(lambda: node.export._position(collector) == 9)
+        before = len(far.heard)
+        node.restart()
+        node.note(1)
+        await until(lambda: 10 in numbers(far.heard))
+        assert len(far.heard) == before + 1
+        node.export.close()
+        node.store.close()
+
+    asyncio.run(story())
+
+
+def test_a_collector_that_cannot_prove_itself_gets_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        far = Collector(tmp_path)
+        await far.open()
+        node = Node(tmp_path, AuditCollector("127.0.0.1", far.port))
+        node.note(1)
+        node.export.start()
+        await until(lambda: any("certificate verify failed" in c.what for c in node.export.conditions()))
+        assert not far.heard
+        node.export.close()
+        node.store.close()
+
+    asyncio.run(story())
+
+
+def test_a_collector_may_want_a_certificate(tmp_path: Path) -> None:
+    async def story() -> None:
+        far = Collector(tmp_path, clients=True)
+        await far.open()
+        plain = AuditCollector("127.0.0.1", far.port, authority="drill")
+        node = Node(tmp_path, plain)
+        node.note(1)
+        node.export.start()
+        await until(lambda: any(node.export.conditions()))
+        assert not far.heard
+        node.loop.config = replace(node.loop.config, audit=(replace(plain, certificate="node"),))
+        assert certificate_users(node.loop.config, "node") == ["audit"]
+        assert authority_users(node.loop.config, "drill") == ["audit"]
+        await until(lambda: numbers(far.heard) == [1])
+        node.export.close()
+        node.store.close()
+
+    asyncio.run(story())
+
+
+def test_json_is_one_line_of_rfc_5424() -> None:
+    head, _, text = message(ENTRY, AuditFormat.JSON, Source("lb1", "clinic")).partition(b"] ")
+    assert head.startswith(b"<110>1 2026-11-24T")
+    assert head.endswith(b' audit [meta sequenceId="7"')
+    assert json.loads(text) == {"node": "lb1", "site": "clinic", **ENTRY}
+    refused = message(ENTRY | {"result": "409: no"}, AuditFormat.JSON, Source("lb1", "clinic"))
+    assert refused.startswith(b"<108>1 ")
+
+
+CODED = {"csd-code", "codeSystemName", "originalText"}
+REQUIRED = {
+    "EventIdentification": {"EventDateTime", "EventOutcomeIndicator"},
+    "EventID": CODED,
+    "EventTypeCode": CODED,
+    "ActiveParticipant": {"UserID", "UserIsRequestor"},
+    "AuditSourceIdentification": {"AuditSourceID"},
+    "AuditSourceTypeCode": {"csd-code"},
+    "ParticipantObjectIdentification": {"ParticipantObjectID"},
+    "ParticipantObjectIDTypeCode": CODED,
+    "ParticipantObjectDetail": {"type", "value"},
+}
+"""Attributes that PS3.15 A.5.1 requires."""
+VALUES = {
+    "EventActionCode": set("CRUDE"),
+    "EventOutcomeIndicator": {"0", "4", "8", "12"},
+    "UserIsRequestor": {"true", "false"},
+    "NetworkAccessPointTypeCode": set("12345"),
+    "ParticipantObjectTypeCode": set("1234"),
+    "ParticipantObjectTypeCodeRole": {str(n) for n in range(1, 27)},
+}
+
+
+def conforms(text: str) -> ElementTree.Element:
+    """By the tables above, and the order of elements of the schema."""
+    root = ElementTree.fromstring(text)
+    assert root.tag == "AuditMessage"
+    assert [each.tag for each in root] == [
+        "EventIdentification",
+        "ActiveParticipant",
+        "AuditSourceIdentification",
+        "ParticipantObjectIdentification",
+    ]
+    for element in root.iter():
+        assert REQUIRED.get(element.tag, set()) <= element.attrib.keys(), element.tag
+        for name, value in element.attrib.items():
+            assert value in VALUES.get(name, {value}), name
+    return root
+
+
+@pytest.mark.parametrize(
+    ("action", "event", "kind"),
+    [
+        ("POST /login", "110114", "110122"),
+        ("POST /logout", "110114", "110123"),
+        ("PUT /users/ann", "110113", "110137"),
+        ("POST /me/password", "110113", "110137"),
+        ("POST /tokens", "110113", "110129"),
+        ("PUT /secrets/smtp", "110113", "110129"),
+        ("POST /backup", "110113", "110132"),
+        ("POST /apply", "110113", "110128"),
+        ("undo", "110113", "110128"),
+    ],
+)
+def test_what_was_done_has_its_code(action: str, event: str, kind: str) -> None:
+    root = conforms(dicom(ENTRY | {"action": action}, Source("lb1", "clinic")))
+    codes = [root.find(f"EventIdentification/{tag}") for tag in ("EventID", "EventTypeCode")]
+    assert [code.get("csd-code") for code in codes if code is not None] == [event, kind]
+
+
+@given(st.text(max_size=60), st.text(max_size=60), st.sampled_from(["socket", "192.0.2.7", "2001:db8::7"]))
+def test_no_text_leaves_its_place(about: str, reason: str, source: str) -> None:
+    entry = ENTRY | {"about": about, "who": about or "x", "reason": reason, "source": source, "result": about}
+    root = conforms(dicom(entry, Source("lb1", "clinic")))
+    details = {each.get("type"): each.get("value") for each in root.iter("ParticipantObjectDetail")}
+    assert base64.b64decode(details["reason"] or "").decode() == reason
+    sent = message(entry, AuditFormat.DICOM, Source("lb1", "clinic"))
+    assert sent.startswith(b"<85>1 ")
+    assert b' DICOM+RFC3881 [meta sequenceId="7"] \xef\xbb\xbf<AuditMessage>' in sent
+    assert not any(byte < 32 for byte in sent)
+
+
+def test_connections_are_made_in_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(room, "deliver", lambda *_: threads.append(threading.get_ident()))
+
+    async def story() -> None:
+        node = Node(tmp_path, AuditCollector("127.0.0.1"))
+        node.note(1)
+        node.export.start()
+        await until(lambda: threads)
+        node.export.close()
+        node.store.close()
+
+    asyncio.run(story())
+    assert threads[0] != threading.get_ident()
