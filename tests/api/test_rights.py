@@ -264,3 +264,22 @@ def test_who_edits_some_services_changes_and_reads_no_whole_document(tell: Calla
         assert (await s.get("/status"))["trial"]["revision"] == 2
 
     tell(story)
+
+
+def test_who_edits_some_services_edits_just_those(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        some = await token(s, "editor", "Dicom*")
+        read = await some.ask("GET", "/services", 200)
+        assert set(read["services"]) == {"DicomRouting", "DicomInternal"}
+        entry = {"value": {**read["services"]["DicomRouting"], "scheduler": "sh"}}
+        some.http.headers["If-Match"] = read["etag"]
+        await some.ask("PUT", "/services/DicomRouting", 200, entry)
+        some.http.headers["If-Match"] = (await some.ask("GET", "/services", 200))["etag"]
+        await some.ask("PUT", "/services/Other", 403, entry)
+        await some.ask("PUT", "/hosts/vna1", 403, {"value": "10.60.0.99"})
+        (other,) = {each.name for each in s.controller.loop.config.services} - set(read["services"])
+        await some.ask("DELETE", f"/services/{other}", 403)
+        assert (await s.get("/history"))["revisions"][0]["author"] == "token:editor-0"
+
+    tell(story)

@@ -15,6 +15,7 @@ from willis.api import (
     contract,
     doctor,
     documents,
+    entries,
     events,
     identity,
     logs,
@@ -52,6 +53,7 @@ def build(controller: Controller, home: Path) -> FastAPI:
     reports.routes(app, controller)
     stream.routes(app, controller)
     documents.routes(app, controller)
+    entries.routes(app, controller)
     orders.routes(app, controller)
     logs.routes(app, controller.logbook)
     if controller.renewal is not None:

@@ -40,25 +40,25 @@ def routes(app: FastAPI, controller: Controller) -> None:
     async def apply(body: ApplyBody, who: Asking) -> Json:
         """Make a document the running one, whole or not at all."""
         before = controller.audit.digest()
-        return _applied(await controller.apply(body.document, _wish(body, who)), controller, before)
+        return applied(await controller.apply(body.document, wish(body, who)), controller, before)
 
     @app.post("/api/v1/confirm", **needs(Need.CONFIGURE, whole=True))
     async def confirm() -> Json:
         """What runs on trial holds for good."""
         before = controller.audit.digest()
-        return _applied(await controller.changes.confirm(), controller, before)
+        return applied(await controller.changes.confirm(), controller, before)
 
     @app.post("/api/v1/undo", **needs(Need.CONFIGURE, whole=True))
     async def undo(body: AuthorBody, who: Asking) -> Json:
         """What runs on trial is taken back; else the document before the running one returns."""
         before = controller.audit.digest()
-        return _applied(await controller.undo(author(who, body.author)), controller, before)
+        return applied(await controller.undo(author(who, body.author)), controller, before)
 
     @app.post("/api/v1/revisions/{number}/restore", **needs(Need.CONFIGURE, whole=True))
     async def restore(number: int, body: WishBody, who: Asking) -> Json:
         """The document of an earlier revision, as a new one."""
         before = controller.audit.digest()
-        return _applied(await controller.restore(number, _wish(body, who)), controller, before)
+        return applied(await controller.restore(number, wish(body, who)), controller, before)
 
 
 def _history(app: FastAPI, controller: Controller) -> None:
@@ -95,12 +95,13 @@ def _known(controller: Controller, number: int) -> Revision:
     return found
 
 
-def _wish(body: WishBody, who: Caller) -> Wish:
-    return Wish(author(who, body.author), body.reason, body.force, body.checksum, body.confirm_s)
+def wish(body: WishBody, who: Caller, base: str | None = None) -> Wish:
+    """What a body wants. ``base``: the digest of the document that it was made from."""
+    return Wish(author(who, body.author), body.reason, body.force, body.checksum, body.confirm_s, base)
 
 
-def _applied(revision: Revision, controller: Controller, before: str) -> Json:
-    """``before``: the digest of what ran before; whoever applies the same again changes nothing."""
+def applied(revision: Revision, controller: Controller, before: str) -> Json:
+    """The answer of a change. ``before``: the digest of what ran; the same again changes nothing."""
     trial = controller.changes.trial()
     until = None if trial is None else trial.until
     return {

@@ -50,6 +50,13 @@ class Client:
     def delete(self, route: str) -> Json:
         return self._ask("DELETE", route, None)
 
+    def change(
+        self, method: str, route: str, etag: str, *, body: Json | None = None, query: Json | None = None
+    ) -> Json:
+        """Change what has this ETag still."""
+        headers = {"If-Match": f'"{etag}"'}
+        return self._ask(method, route, body, headers=headers, params=query)
+
     def bytes(self, route: str, body: Json) -> bytes:
         """What a request makes that is no text."""
         with self._http(self._timeout) as http:
@@ -78,9 +85,9 @@ class Client:
                 raise _refusal(answer)
             yield from answer.iter_lines()
 
-    def _ask(self, method: str, route: str, body: Json | None) -> Json:
+    def _ask(self, method: str, route: str, body: Json | None, **more: Any) -> Json:  # noqa: ANN401 - httpx' own
         with self._http(self._timeout) as http:
-            answer = http.request(method, f"/api/v1{route}", json=body)
+            answer = http.request(method, f"/api/v1{route}", json=body, **more)
         if not answer.is_success:
             raise _refusal(answer)
         content: Json = answer.json()

@@ -17,7 +17,20 @@ from urllib.parse import quote
 
 import typer
 
-from willis.cli import acme, api, audit, certificate, doctor, identity, live, remote, secret, show, stream
+from willis.cli import (
+    acme,
+    api,
+    audit,
+    certificate,
+    doctor,
+    entries,
+    identity,
+    live,
+    remote,
+    secret,
+    show,
+    stream,
+)
 from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
@@ -89,6 +102,9 @@ app.add_typer(api.commands(_asking), name="api")
 app.add_typer(audit.commands(_asking), name="audit")
 app.add_typer(certificate.commands(_asking), name="certificate")
 app.add_typer(secret.commands(_asking), name="secret")
+app.add_typer(entries.document_commands(_asking, lambda *asked: _wish(*asked)), name="config")
+for noun in ("service", "host"):
+    app.add_typer(entries.commands(noun, _asking, lambda *asked: _wish(*asked)), name=noun)
 
 
 def _read(path: Path) -> str:

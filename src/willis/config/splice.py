@@ -106,7 +106,7 @@ class _Splicer:
         end = self._line_end(self._end(last_value))
         indent = self._break + " " * last_key.start_mark.column
         apart = not steps or self._apart(node)
-        for name in wanted.keys() - {key.value for key, _ in node.value}:
+        for name in _new(node, wanted):
             lines = _written((*steps, name), wanted[name])
             yield _Splice(end, end, (self._break if apart else "") + indent + indent.join(lines))
 
@@ -122,8 +122,7 @@ class _Splicer:
             else:
                 yield _Splice(start, spans[i + 1][0] if i + 1 < len(spans) else end, "")
         end = spans[-1][1]
-        new = wanted.keys() - {key.value for key, _ in node.value}
-        entries = [f"{token(name)}: {one_line(tokens(wanted[name]))}" for name in new]
+        entries = [f"{token(name)}: {one_line(tokens(wanted[name]))}" for name in _new(node, wanted)]
         if entries:
             yield _Splice(end, end, (", " if any(stays) else "") + ", ".join(entries))
 
@@ -158,6 +157,12 @@ class _Splicer:
             return False
         between = self._text[self._end(node.value[-2][1]) : node.value[-1][0].start_mark.index]
         return any(not line.strip() for line in between.splitlines()[1:-1])
+
+
+def _new(node: yaml.MappingNode, wanted: Mapping[str, Data]) -> list[str]:
+    """Names that come, in the order in which they are wanted."""
+    have = {key.value for key, _ in node.value}
+    return [name for name in wanted if name not in have]
 
 
 def tokens(value: Data) -> Data:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from difflib import unified_diff
 
 from willis.config import Problem, load
@@ -36,6 +37,12 @@ class Unknown(Refused):
     """What was named does not exist."""
 
     kind = "unknown"
+
+
+class Stale(Refused):
+    """What a change was made from is no longer what runs."""
+
+    kind = "stale"
 
 
 class Invalid(Refused):
@@ -78,6 +85,8 @@ class Wish:
     """Only the plan of this name."""
     confirm_s: int | None = None
     """Unless confirmed within so many seconds, what ran before returns by itself."""
+    base: str | None = None
+    """Only if the running document has this digest."""
 
 
 class Changes:
@@ -174,14 +183,18 @@ class Changes:
         return self._store.trial()
 
     async def _apply(self, document: str, wish: Wish) -> Revision:
-        trial = self._store.trial()
-        if trial is not None:
+        running, trial = self._store.running(), self._store.trial()
+        if running is not None and trial is not None:
             raise Refused(
-                f"revision {trial.revision} by {trial.author} waits to be confirmed; "
-                "'willis confirm' or 'willis undo' first"
+                f"revision {trial.revision} by {trial.author} waits to be confirmed since "
+                f"{_when(running.at)}; 'willis confirm' or 'willis undo' first"
+            )
+        if running is not None and wish.base not in (None, running.digest):
+            raise Stale(
+                f"revision {running.number} by {running.author} runs since {_when(running.at)}, and this "
+                "was made from another one; read it again and repeat the change on that"
             )
         plan = await self.plan(document)
-        running = self._store.running()
         if wish.checksum is not None and wish.checksum != plan.checksum:
             raise Refused("something changed since that plan was made; look at a new plan and apply that")
         if not plan.guard.ok and not wish.force:
@@ -237,6 +250,10 @@ class Changes:
             await self._take_back(trial, NOT_CONFIRMED)
             log.warning("revision %d: %s; revision %d runs again", trial.revision, NOT_CONFIRMED, trial.base)
             return trial
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
 
 
 def lines(old: str, new: str) -> Iterator[str]:
