@@ -110,10 +110,13 @@ def test_what_goes_and_what_does_not(tell: Callable[[Story], None]) -> None:
         answer = await s.http.delete("/hosts/vna1", headers=match)
         assert answer.status_code == 422
         assert "vna1" in answer.text
-        answer = await s.http.delete("/services/Mwl", params={"reason": "moved"}, headers=match)
+        answer = await s.http.delete(
+            "/services/Mwl", params={"reason": "moved", "force": "false", "confirm_s": "600"}, headers=match
+        )
         assert answer.status_code == 200
         assert list((await s.get("/services"))["services"]) == ["Archive"]
         await s.get("/services/Mwl", expect=404)
+        await s.post("/confirm")
         match = {"If-Match": (await s.get("/hosts"))["etag"]}
         assert (await s.http.delete("/services/Mwl", headers=match)).status_code == 404
 

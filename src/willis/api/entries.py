@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from willis.api.documents import applied, wish
 from willis.api.needs import Asking, needs
@@ -43,6 +43,12 @@ class EntryBody(WishBody):
     """A service or a host as it shall be."""
 
     value: dict[str, Any] | str = Field(description="Its keys; of a host, its address is enough")
+
+
+class RemovalQuery(WishBody):
+    """The conditions of a removal, which has no body. In a query every value is text."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
 
 
 def routes(app: FastAPI, controller: Controller) -> None:
@@ -92,7 +98,7 @@ def _services(app: FastAPI, controller: Controller) -> None:
 
     @app.delete("/api/v1/services/{service}", **needs(Need.CONFIGURE))
     async def drop(
-        service: str, who: Asking, query: Annotated[WishBody, Query()], if_match: IfMatch = None
+        service: str, who: Asking, query: Annotated[RemovalQuery, Query()], if_match: IfMatch = None
     ) -> Json:
         """Take a service out of the document."""
         return await _remove(controller, (_SERVICES, service), query, who, if_match)
@@ -111,7 +117,7 @@ def _hosts(app: FastAPI, controller: Controller) -> None:
 
     @app.delete("/api/v1/hosts/{host}", **needs(Need.CONFIGURE, whole=True))
     async def drop(
-        host: str, who: Asking, query: Annotated[WishBody, Query()], if_match: IfMatch = None
+        host: str, who: Asking, query: Annotated[RemovalQuery, Query()], if_match: IfMatch = None
     ) -> Json:
         """Take a host out of the document; refused while a service has it."""
         return await _remove(controller, (_HOSTS, host), query, who, if_match)

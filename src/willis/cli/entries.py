@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,6 +13,8 @@ import yaml
 
 from willis.cli import show
 from willis.cli.client import Client, Refusal
+from willis.config.read import read
+from willis.config.splice import say
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
 Name = Annotated[str, typer.Argument(help="Its name")]
@@ -65,7 +66,7 @@ def commands(noun: str, asking: Asking, wish: Wish) -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """Add or exchange one; everything else stays as it is written."""
-        body = wish(reason, force, confirm) | {"value": _value(file)}
+        body = wish(reason, force, confirm) | {"value": value(file)}
         with asking(ctx) as engine:
             etag = if_match or engine.get(f"/{noun}s")["etag"]
             _told(engine.change("PUT", f"/{noun}s/{name}", etag, body=body), as_json)
@@ -135,11 +136,10 @@ def _text(file: Path) -> str:
         raise Refusal(f"cannot read {file}: {error}", []) from error
 
 
-def _value(file: Path) -> Any:  # noqa: ANN401 - whatever the file says; the engine judges it
-    """The entry; every word stays a word, so ``no`` and ``22:22`` are never guessed at."""
-    try:
-        value = yaml.load(_text(file), Loader=yaml.BaseLoader)  # noqa: S506 - it makes strings only
-        json.dumps(value)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Refusal(f"{file} cannot be read: {error}", []) from error
-    return value
+def value(file: Path) -> Any:  # noqa: ANN401 - the engine judges it
+    """The entry, read as strictly as a document: ``no`` and ``22:22`` are never guessed at."""
+    text = _text(file)
+    faults = read(text).faults
+    if faults:
+        raise Refusal(f"{file} cannot be read: {faults[0].what} {faults[0].remedy}", [])
+    return say(text)

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from willis.__main__ import app
+from willis.cli import entries
+from willis.cli.client import Refusal
 
 ROOT = Path(__file__).parents[3]
 CANON = ROOT / "examples" / "canon.yaml"
@@ -106,3 +108,12 @@ def _spoken(text: str) -> set[str]:
     """What stands in code: in backticks or in an indented or fenced block."""
     code = "\n".join(re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL))
     return set(re.findall(r"willis (lab \w+|template \w+|[a-z]+)", code))
+
+
+def test_an_entry_is_read_as_strictly_as_a_document(tmp_path: Path) -> None:
+    file = tmp_path / "entry.yaml"
+    file.write_text("ports: 8080\nsend-to: 'no'\npool: [vna1]\n")
+    assert entries.value(file) == {"ports": 8080, "send-to": "no", "pool": ["vna1"]}
+    file.write_text("ports: [1, 2\n")
+    with pytest.raises(Refusal, match=r"entry\.yaml cannot be read"):
+        entries.value(file)
