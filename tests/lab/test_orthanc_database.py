@@ -65,8 +65,10 @@ class Database:
         """A signal to each of its processes: the first one would only stop to start others."""
         pid = self._main.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (*map(int, children), pid):
-            os.kill(each, number)
+        for each in map(int, children):
+            with suppress(ProcessLookupError):  # its workers come and go
+                os.kill(each, number)
+        self._main.send_signal(number)
 
     def end(self) -> None:
         if self._main.poll() is None:
