@@ -32,7 +32,12 @@ Wish = Callable[[str, bool, str | None], dict[str, Any]]
 def commands(noun: str, asking: Asking, wish: Wish) -> typer.Typer:
     """The group for one kind of entry, ``service`` or ``host``."""
     app = typer.Typer(no_args_is_help=True, help=f"The {noun}s of the running document, one at a time.")
+    _reading(app, noun, asking)
+    _changing(app, noun, asking, wish)
+    return app
 
+
+def _reading(app: typer.Typer, noun: str, asking: Asking) -> None:
     @app.command("list")
     def list_all(ctx: typer.Context, as_json: AsJson = False) -> None:
         """List them as the document has them."""
@@ -54,6 +59,8 @@ def commands(noun: str, asking: Asking, wish: Wish) -> typer.Typer:
             text = yaml.safe_dump(answer["value"], sort_keys=False, allow_unicode=True)
             show.out.print(text.rstrip().removesuffix("\n..."), markup=False, highlight=False)
 
+
+def _changing(app: typer.Typer, noun: str, asking: Asking, wish: Wish) -> None:
     @app.command("set")
     def put(
         ctx: typer.Context,
@@ -86,8 +93,6 @@ def commands(noun: str, asking: Asking, wish: Wish) -> typer.Typer:
         with asking(ctx) as engine:
             etag = if_match or engine.get(f"/{noun}s")["etag"]
             _told(engine.change("DELETE", f"/{noun}s/{name}", etag, query=asked), as_json)
-
-    return app
 
 
 def document_commands(asking: Asking, wish: Wish) -> typer.Typer:
