@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 _AT_ONCE = 2
-_NICENESS = 10
+_NICENESS = 5
 """Of a thread, on Linux: sched(7)."""
 _MOST = 16
 """Looked at or waiting."""
