@@ -148,7 +148,8 @@ def test_a_full_archive_is_busy_until_it_takes_objects_again(
         worker = await found.loop.keepers[0].call(proxy.worker)
         assert await asyncio.to_thread(store, 3) == [0xA700] * 3
         await found.until(lambda: found.verdict() is Verdict.BUSY and found.weight() == 50)
-        assert "busy: answered 3 C-STORE with A700 (out of resources) in the last minute" in found.said()
+        sentence = "busy: answered 3 C-STORE with A700 (out of resources) in the last minute"
+        await found.until(lambda: sentence in found.said())
         assert (found.row()["verdict"], found.row()["standing"]) == ("busy", "open")
         full.status = 0
         assert await asyncio.to_thread(store, 1) == [0], "it still gets what clients send"
