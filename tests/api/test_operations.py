@@ -51,8 +51,13 @@ def test_every_change_and_every_refusal_is_in_the_audit_trail(tell: Callable[[St
         assert (first["author"], first["reason"], first["before"]) == ("ann", "go live", "")
         assert first["after"] == (await s.get("/history"))["revisions"][0]["digest"]
         assert "there is no host" in entries[2]["result"]
+        answer = await s.http.post(
+            "/online", json={"where": "vna1"}, headers={"x-request-id": "ris-2026.0042"}
+        )
+        (entry,) = (await s.get("/audit?last=1"))["entries"]
+        assert entry["request_id"] == answer.headers["x-request-id"] == "ris-2026.0042"
         assert (await s.get("/audit/verify"))["ok"]
-        assert len((await s.http.get("/audit/export")).text.splitlines()) == 3
+        assert len((await s.http.get("/audit/export")).text.splitlines()) == 4
 
     tell(story)
 

@@ -195,6 +195,7 @@ class AuditRow(TypedDict):
     before: str
     after: str
     result: str
+    request_id: str
     chain: str
 
 

@@ -73,6 +73,7 @@ class Audited(BaseHTTPMiddleware):
             reason=str(reason),
             before=before,
             result=refusal or "done",
+            request_id=request.scope.get("request_id", ""),
         )
 
 

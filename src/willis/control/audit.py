@@ -38,6 +38,7 @@ class Audit:
         reason: str = "",
         before: str | None = None,
         result: str = "done",
+        request_id: str = "",
     ) -> None:
         """Append an act. ``before``: the digest from before it, if it may have changed. Raises StoreError."""
         after = self.digest()
@@ -52,6 +53,7 @@ class Audit:
             after if before is None else before,
             after,
             _plain(result),
+            request_id,
         )
         last = self._store.last_act()
         number, chain = (0, BEGINNING) if last is None else (last.number, last.chain)

@@ -22,10 +22,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from willis.certificates.store import CertificateError, CertificateStore
+from willis.control.audit import row
 from willis.control.audit_messages import Source, message
 from willis.control.database import Database, StoreError
 from willis.control.loop import Loop
 from willis.control.receivers import trusting
+from willis.model.audit import Act, Entry
 from willis.model.collector import AuditCollector
 from willis.model.event import Condition, Severity
 
@@ -133,7 +135,7 @@ class AuditExport:
     def _waiting(self, collector: AuditCollector) -> list[dict[str, Any]]:
         sql = "SELECT number, act, chain FROM audit WHERE number > ? ORDER BY number LIMIT ?"
         rows = self._database.execute(sql, (self._position(collector), _BATCH))
-        return [{"number": number, **json.loads(act), "chain": chain} for number, act, chain in rows]
+        return [row(Entry(number, Act(**json.loads(act)), chain)) for number, act, chain in rows]
 
     def _behind(self, collector: AuditCollector) -> int:
         sql = "SELECT count(*) FROM audit WHERE number > ?"

@@ -108,7 +108,7 @@ def _object(root: Element, entry: Row) -> None:
     )
     SubElement(found, "ParticipantObjectIDTypeCode", _URI)
     SubElement(found, "ParticipantObjectName").text = _visible(entry["action"])
-    for name in ("number", "reason", "before", "after", "chain"):
+    for name in ("number", "reason", "before", "after", "request_id", "chain"):
         value = base64.b64encode(str(entry[name]).encode()).decode()
         SubElement(found, "ParticipantObjectDetail", {"type": name, "value": value})
 

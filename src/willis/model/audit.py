@@ -28,6 +28,8 @@ class Act:
     after: str
     result: str
     """``done``, or why not."""
+    request_id: str = ""
+    """The name that the answer carries; empty: nobody asked, or the entry is older than such names."""
 
 
 @dataclass(frozen=True, slots=True)

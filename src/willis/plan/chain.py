@@ -18,8 +18,14 @@ BEGINNING = "0" * 64
 
 
 def link(before: str, number: int, act: Act) -> str:
-    """The digest of an entry whose predecessor has ``before``."""
-    said = json.dumps([before, number, asdict(act)], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    """The digest of an entry whose predecessor has ``before``.
+
+    An empty ``request_id`` is left out: entries from before there were any keep their digests.
+    """
+    told = asdict(act)
+    if not act.request_id:
+        del told["request_id"]
+    said = json.dumps([before, number, told], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(said.encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from willis.control.store import Store
 from willis.model.audit import Act, Entry
 from willis.plan.chain import BEGINNING, broken, link
 
-ACTS = st.builds(Act, *(st.floats(0, 2e9), *[st.text(max_size=20)] * 9))
+ACTS = st.builds(Act, *(st.floats(0, 2e9), *[st.text(max_size=20)] * 10))
 
 
 def chained(acts: list[Act]) -> list[Entry]:
@@ -61,6 +62,24 @@ def test_it_goes_on_after_a_restart_and_nobody_can_edit_it(tmp_path: Path) -> No
     other.execute("UPDATE audit SET act = replace(act, 'root', 'nobody') WHERE number = 1")
     found = audit.verify()
     assert (found["ok"], found["broken_at"], found["entries"]) == (False, 1, 2)
+
+
+def test_entries_from_before_requests_had_names_still_hold(tmp_path: Path) -> None:
+    """As an earlier version wrote them."""
+    names = ("at", "who", "author", "source", "action", "about", "reason", "before", "after", "result")
+    told = (1.5, "root", "", "socket", "POST /drain", "where vna1", "", "", "", "done")
+    old = dict(zip(names, told, strict=True))
+    path = tmp_path / "willis.db"
+    store = Store(path)
+    chain = "0b6ad2d1a4f657a23c9e821b8febebb0dcf3112e39e147c3c0706785ec6caa21"
+    store.database.execute("INSERT INTO audit VALUES (1, ?, ?)", (json.dumps(old), chain))
+    audit = Audit(store)
+    audit.note("root", "POST /online", "where vna1", request_id="ris-2026.0042")
+    assert [r["request_id"] for r in audit.rows(10)] == ["", "ris-2026.0042"]
+    assert audit.verify()["ok"]
+    store.database.execute("DROP TRIGGER audit_is_not_changed")
+    store.database.execute("UPDATE audit SET act = replace(act, '0042', '0043')")
+    assert audit.verify()["broken_at"] == 2
 
 
 def test_what_is_said_is_cut_and_never_refused(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ ENTRY: dict[str, Any] = {
     "before": "aa",
     "after": "aa",
     "result": "done",
+    "request_id": "ris-2026.0042",
     "chain": "cc",
 }
 
