@@ -33,12 +33,15 @@ from willis.api.audited import Audited
 from willis.api.bounded import Bounded
 from willis.api.door import Door
 from willis.api.named import Named
+from willis.api.once import AtMostOnce
 from willis.control.controller import Controller
+from willis.control.once import Once
 
 
 def build(controller: Controller, home: Path) -> FastAPI:
     """The application that serves ``controller``. ``home``: its engine's state directory."""
     app = FastAPI(title="Willis", version=__version__, openapi_url=None, redirect_slashes=False)
+    app.add_middleware(AtMostOnce, once=Once(controller.store.database))
     app.add_middleware(Audited, audit=controller.audit)
     app.add_middleware(Bounded)
     app.add_middleware(Door, identity=controller.identity)

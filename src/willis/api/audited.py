@@ -12,7 +12,7 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import Response
 
-from willis.api.needs import REFUSED, caller
+from willis.api.needs import REFUSED, REPEATED, caller
 from willis.control.audit import Audit
 from willis.control.budget import Budget
 from willis.model.identity import Way
@@ -38,7 +38,7 @@ class Audited(BaseHTTPMiddleware):
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         route = request.url.path.removeprefix(_BASE)
-        if request.method in _HARMLESS or route.startswith(_READING):
+        if not changes(request.method, request.url.path):
             answer = await call_next(request)
             if answer.status_code not in _DENIED or not _came_as_somebody(request):
                 return answer
@@ -47,6 +47,8 @@ class Audited(BaseHTTPMiddleware):
             said = _fields(await request.body())
             before = self._audit.digest()
             answer = await call_next(request)
+            if REPEATED in request.scope:
+                return answer
         refusal, answer = await _refusal(answer)
         who = caller(request)
         if who.way is not Way.NOBODY or self._strangers.lets():
@@ -75,6 +77,11 @@ class Audited(BaseHTTPMiddleware):
             result=refusal or "done",
             request_id=request.scope.get("request_id", ""),
         )
+
+
+def changes(method: str, path: str) -> bool:
+    """Whether such a request may change something."""
+    return method not in _HARMLESS and not path.removeprefix(_BASE).startswith(_READING)
 
 
 def _came_as_somebody(request: Request) -> bool:

@@ -34,12 +34,17 @@ class Bounded:
             refusal = answer(request, "too-large", f"the body has more than {most:,} bytes")
             await refusal(scope, receive, send)
             return
-        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        await self._app(scope, handed_on(body, receive), send)
 
-        async def again() -> Message:
-            return whole.pop() if whole else await receive()
 
-        await self._app(scope, again, send)
+def handed_on(body: bytes, receive: Receive) -> Receive:
+    """Tells a body that was read whole; whatever comes after it, as it comes."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return again
 
 
 async def _read(request: Request, most: int) -> bytes | None:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from willis import __version__
 from willis.api.answers import ANSWERS, FailureBody
 from willis.api.needs import needed, needs
+from willis.api.once import HEADER, PATTERN, takes_key
 from willis.api.problems import KINDS, MEDIA_TYPE, ROUTE
 from willis.model.identity import Need
 
@@ -29,6 +30,14 @@ _SECURITY = {
         "name": "Authorization",
         "description": "A session that signing in began: `Willis-Session …`",
     },
+}
+_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": f"^{PATTERN}$"},
+    "description": "Of your choice, new for each thing to do: a request sent again with its key is "
+    "answered as before, and not carried out again",
 }
 
 
@@ -59,6 +68,8 @@ def _described(app: FastAPI) -> Json:
     for route, need in needed(app):
         for method in route.methods or ():
             operation = found["paths"][route.path_format][method.lower()]
+            if takes_key(method, route.path_format) and need is not Need.NOTHING:
+                operation.setdefault("parameters", []).append(_KEY)
             operation["security"] = [] if need is Need.NOTHING else [{name: []} for name in _SECURITY]
             operation["responses"] = _responses(operation, method, need)
             if (answer := ANSWERS.get((method, route.path_format))) is not None:

@@ -5,7 +5,7 @@ Rights belong to the route itself and not to its path, so no way of writing a pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -19,6 +19,8 @@ STILL = "willis.still"
 """In a request's scope: says whether the caller would be let in now too."""
 REFUSED = "willis.refused"
 """In a request's scope: why the door did not take what the client sent for a proof."""
+REPEATED = "willis.repeated"
+"""In a request's scope: it is the same as one before, and was not carried out again."""
 
 
 class Denied(Exception):
@@ -67,6 +69,12 @@ def needs(need: Need, *, whole: bool = False) -> dict[str, Any]:
             demand(who, need, [service])
 
     return {"dependencies": [Depends(check)], "openapi_extra": {_MARK: need.value}}
+
+
+def need_of(scope: Mapping[str, Any]) -> Need | None:
+    """Of the route that a request was led to; None: to none."""
+    mark = (getattr(scope.get("route"), "openapi_extra", None) or {}).get(_MARK)
+    return None if mark is None else Need(mark)
 
 
 def demand(who: Caller, need: Need, services: Iterable[str]) -> None:

@@ -43,6 +43,12 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "answer-not-kept": Kind(
+        409,
+        "answer not kept",
+        "The same request was carried out before, with this Idempotency-Key. Its answer held a secret or was "
+        "long, and is not kept.",
+    ),
     "denied": Kind(403, "denied", "The caller is known and may not do this. An administrator can grant it."),
     "failed": Kind(
         500, "failed", "A fault of Willis itself. The engine's log names it by the answer's request id."
@@ -51,6 +57,9 @@ KINDS: Mapping[str, Kind] = {
         422,
         "invalid document",
         "The document has errors; `problems` lists them all, and nothing was changed.",
+    ),
+    "key-reused": Kind(
+        422, "key reused", "The Idempotency-Key came with another request before. Take a new one for each."
     ),
     "method-not-allowed": Kind(
         405, "method not allowed", "The route does not take this method; `Allow` lists those it takes."
@@ -64,6 +73,11 @@ KINDS: Mapping[str, Kind] = {
         "not understood",
         "The body or a parameter does not have the form of the contract; `problems` lists every place.",
     ),
+    "outcome-unknown": Kind(
+        409,
+        "outcome unknown",
+        "The engine stopped or failed while it carried this request out. The audit trail says more.",
+    ),
     "precondition-required": Kind(
         428,
         "precondition required",
@@ -76,6 +90,11 @@ KINDS: Mapping[str, Kind] = {
     "slowed": Kind(429, "slowed", "Too many tries failed. Try again after `Retry-After` seconds."),
     "stale": Kind(
         412, "stale", "Somebody changed it since it was read. Read it again and repeat the change on that."
+    ),
+    "still-running": Kind(
+        409,
+        "still running",
+        "The same request is being carried out. Send it again after `Retry-After` seconds.",
     ),
     "store-failed": Kind(
         507, "the store failed", "The node could not write; `detail` names the file. Mostly the disk is full."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -17,17 +19,24 @@ DEFAULT_SOCKET = Path("/run/willis/engine.sock")
 
 Json = dict[str, Any]
 
+_AGAIN_S = 1.0
+
 
 class Unreachable(Exception):
     """No engine answers (exit code 3)."""
 
 
-class Refusal(Exception):
-    """The engine refused or failed (exit code 1)."""
+class Broken(Unreachable):
+    """The connection broke before the answer came: nobody knows here whether it was done."""
 
-    def __init__(self, detail: str, problems: list[Json]) -> None:
+
+class Refusal(Exception):
+    """The engine refused or failed (exit code 1). ``kind``: one of ``willis api problems``; empty: none."""
+
+    def __init__(self, detail: str, problems: list[Json], kind: str = "") -> None:
         super().__init__(detail)
         self.problems = problems
+        self.kind = kind
 
 
 class Client:
@@ -42,7 +51,25 @@ class Client:
         return self._ask("GET", route, None)
 
     def post(self, route: str, body: Json) -> Json:
-        return self._ask("POST", route, body)
+        """Over a network its key keeps it from being done twice: sent again once if the connection breaks."""
+        if not isinstance(self.place, Remote):
+            return self._ask("POST", route, body)
+        headers = {"Idempotency-Key": str(uuid4())}
+        try:
+            return self._ask("POST", route, body, headers=headers)
+        except Broken:
+            return self._again(route, body, headers)
+
+    def _again(self, route: str, body: Json, headers: dict[str, str]) -> Json:
+        """The answer of what may still be carried out."""
+        end = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._ask("POST", route, body, headers=headers)
+            except Refusal as refusal:
+                if refusal.kind != "still-running" or time.monotonic() > end:
+                    raise
+            time.sleep(_AGAIN_S)
 
     def put(self, route: str, body: Json) -> Json:
         return self._ask("PUT", route, body)
@@ -105,6 +132,9 @@ class Client:
             raise Unreachable(
                 f"the engine at {name} did not answer within {self._timeout:.0f} s; see its log"
             ) from None
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+            what = f"the connection to {name} broke before the answer came ({error})"
+            raise Broken(f"{what}; 'willis audit list' says what was done") from None
         except httpx.HTTPError as error:
             remedy = (
                 "see WILLIS_URL, and WILLIS_CA or WILLIS_FINGERPRINT"
@@ -139,7 +169,8 @@ def _refusal(answer: httpx.Response) -> Refusal:
         content: Json = answer.json()
     except ValueError:
         return Refusal(f"the engine failed (HTTP {answer.status_code}); see its log", [])
-    return Refusal(_detail(content), content.get("problems", []))
+    kind = str(content.get("type", "")).rpartition("/")[2]
+    return Refusal(_detail(content), content.get("problems", []), kind)
 
 
 def _detail(content: Json) -> str:
