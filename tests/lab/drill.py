@@ -46,13 +46,13 @@ class Drill:
             drill.lab("up", what, *options, timeout=240)
             yield drill
         finally:
-            drill.lab("down", timeout=60)
+            drill.lab("down")
 
-    def lab(self, verb: str, *arguments: str, timeout: float = 60, check: bool = True) -> str:
+    def lab(self, verb: str, *arguments: str, timeout: float = 120, check: bool = True) -> str:
         """``willis lab VERB``."""
         return self._willis("lab", verb, "--name", self.name, *arguments, timeout=timeout, check=check)
 
-    def willis(self, *arguments: str, timeout: float = 60, check: bool = True, stdin: str = "") -> str:
+    def willis(self, *arguments: str, timeout: float = 120, check: bool = True, stdin: str = "") -> str:
         """A ``willis`` command, as an administrator types it on this machine."""
         return self._willis(*arguments, timeout=timeout, check=check, stdin=stdin)
 
@@ -76,7 +76,9 @@ class Drill:
         """The ledger lines of one service over all hosts, each with its host, in the order of time."""
         found = []
         for file in (self.base / self.name).glob("*/ledger/*.jsonl"):
-            for line in file.read_text().splitlines():
+            for line in file.read_text().splitlines(keepends=True):
+                if not line.endswith("\n"):
+                    continue  # it is being written
                 entry = json.loads(line)
                 if service in entry["service"].split("+") and what in (None, entry["what"]):
                     found.append(entry | {"host": file.parent.parent.name})
@@ -94,7 +96,7 @@ class Drill:
         """The words that run ``argv`` on a machine of the twin."""
         return ["nsenter", f"--net=/run/netns/wl-{self.name}-{machine}", "--", *argv]
 
-    def run(self, machine: str, *argv: str, timeout: float = 60) -> str:
+    def run(self, machine: str, *argv: str, timeout: float = 120) -> str:
         """Run a command on a machine; its output. It must succeed."""
         done = subprocess.run(
             self.inside(machine, list(argv)),
@@ -118,7 +120,7 @@ class Drill:
             env=self._environment,
         )
 
-    def answers(self, machine: str, *arguments: str, timeout: float = 60) -> Counter[str]:
+    def answers(self, machine: str, *arguments: str, timeout: float = 120) -> Counter[str]:
         """How often each server answered the client program (see client.py)."""
         lines = self.run(machine, sys.executable, str(CLIENT), *arguments, timeout=timeout).split()
         return Counter(lines)

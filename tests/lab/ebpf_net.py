@@ -81,7 +81,7 @@ LAB = [pytest.mark.lab, pytest.mark.skipif(_MISSING is not None, reason=str(_MIS
 
 
 def run(*argv: str, text: str | None = None) -> str:
-    done = subprocess.run(argv, check=False, input=text, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(argv, check=False, input=text, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr or done.stdout}")
     return done.stdout
@@ -223,11 +223,11 @@ class Net:
         return {host: each.active for (name, host), each in traffic.items() if name == service}
 
     def connect(
-        self, source: str = "10.77.0.10", vip: str = VIP, timeout: float = 5.0, port: int = PORT
+        self, source: str = "10.77.0.10", vip: str = VIP, timeout: float = 30.0, port: int = PORT
     ) -> Talk:
         return Talk(self.client.call(_connect, source, (vip, port), timeout))
 
-    def datagram(self, source: str, payload: bytes, vip: str = VIP, timeout: float = 3.0) -> str:
+    def datagram(self, source: str, payload: bytes, vip: str = VIP, timeout: float = 30.0) -> str:
         """Sends one datagram from a new port; returns the answer."""
         return self.client.call(_datagram, source, payload, vip, timeout)
 
@@ -239,7 +239,7 @@ class Net:
     def slots(self) -> list[Slot]:
         return list(Book(self.engine._loaded.maps).slots().values())
 
-    def until(self, holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         """Does upkeep, as the loop would, until something holds."""
         deadline = time.monotonic() + seconds
         while not holds():

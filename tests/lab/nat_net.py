@@ -298,13 +298,13 @@ converge(NftEngine(), config, up(config))
 
 
 def _connect(vip: str) -> socket.socket:
-    return socket.create_connection((vip, PORT), 10)
+    return socket.create_connection((vip, PORT), 30)
 
 
 def _datagram(vip: str, sender: socket.socket | None) -> str:
     with ExitStack() as stack:
         family = socket.AF_INET6 if ":" in vip else socket.AF_INET
         wire = sender or stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
-        wire.settimeout(10)
+        wire.settimeout(30)
         wire.sendto(b"study", (vip, PORT))
         return wire.recv(2048).decode()

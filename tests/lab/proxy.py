@@ -106,6 +106,7 @@ def proxy() -> Iterator[Proxy]:
 
 class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that leave in the middle are part of these tests."""
@@ -170,7 +171,7 @@ class Browser:
 
     def get(self, **headers: str) -> str:
         """The page."""
-        connection = http.client.HTTPConnection(self.vip, PORT, timeout=10)
+        connection = http.client.HTTPConnection(self.vip, PORT, timeout=30)
         sent = {"Cookie": self.cookie} if self.cookie else {}
         connection.request("GET", "/", headers={**sent, **headers})
         answer = connection.getresponse()
@@ -188,10 +189,18 @@ class Browser:
 
 
 def raw(request: bytes, vip: int = 101) -> bytes:
-    """What is answered to these bytes."""
-    with socket.create_connection((str(address(vip)), PORT), timeout=10) as sock:
+    """The head of what is answered to these bytes."""
+    with socket.create_connection((str(address(vip)), PORT), timeout=30) as sock:
         sock.sendall(request)
-        return sock.recv(65_536)
+        return head(sock)
+
+
+def head(sock: socket.socket) -> bytes:
+    """What arrives, until there is a whole head or no more comes; it may come in pieces."""
+    said = b""
+    while b"\r\n\r\n" not in said and (more := sock.recv(65_536)):
+        said += more
+    return said
 
 
 def eventually(true: Callable[[], bool], limit_s: float = 30.0) -> None:

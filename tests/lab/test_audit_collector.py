@@ -6,7 +6,6 @@ import asyncio
 import re
 import shutil
 import signal
-import socket
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from tests.builders import dr, site
 from tests.pki import Root, pem
+from tests.ports import free_port
 from tests.unit.control.test_audit_export import conforms, until
 from willis.certificates.store import CertificateStore
 from willis.control import audit_export
@@ -43,8 +43,7 @@ class Rsyslog:
 
     def __init__(self, home: Path, root: Root) -> None:
         self.home = home
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         issued = root.issue("127.0.0.1")
         for name, content in (
             ("root.pem", pem(root.certificate)),

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ import pytest
 
 from tests.lab.drill import ROOT
 from tests.pki import Root, pem
+from tests.ports import free_port
 from willis.certificates.store import CertificateStore
 from willis.health.looks import Looks
 from willis.health.schedule import Schedule
@@ -226,11 +226,6 @@ def lab_server(kind: str, port: int, home: Path) -> list[str]:
     }
     (home / "brief.json").write_text(json.dumps(brief))
     return [sys.executable, "-m", f"willis.lab.servers.{kind}", str(home / "brief.json")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def await_open(port: int, process: subprocess.Popen[bytes], *, datagrams: bool) -> None:

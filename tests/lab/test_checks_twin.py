@@ -70,7 +70,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
         drill.lab("up", str(file), "--light", timeout=240)
         yield drill
     finally:
-        drill.lab("down", timeout=60)
+        drill.lab("down")
 
 
 def verdicts(drill: Drill, host: str) -> dict[str, str]:
@@ -96,7 +96,7 @@ def test_only_checks_that_speak_see_a_frozen_host_and_they_see_it_come_back(twin
     until(twin, "s1", well)
     twin.lab("freeze", "s1")
     until(twin, "s1", well | dict.fromkeys(SPEAKING, "hung"))
-    assert verdicts(twin, "s2") == well
+    until(twin, "s2", well)
     failed = explained(twin, "Archive/s1")["checks"][0]
     assert (failed["kind"], failed["ok"]) == ("dicom-echo", False)
     said = [step["what"] for step in failed["transcript"] if step["sent"]]

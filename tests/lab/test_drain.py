@@ -23,7 +23,8 @@ from pydicom import dcmread
 from tests.builders import seen
 from tests.lab.proxy import PORT, Proxy, address, eventually, local_site, service
 from tests.lab.test_l7_hl7 import Receiver, Sender, plain, ris, sending
-from tests.lab.test_l7_peers import HOME, VIP, Peers, _dcmqrscp, free_port
+from tests.lab.test_l7_peers import HOME, VIP, Peers, _dcmqrscp
+from tests.ports import free_port
 from willis.control.loop import Loop
 from willis.control.orders import Orders
 from willis.control.store import Store

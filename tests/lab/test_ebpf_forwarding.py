@@ -143,7 +143,7 @@ def test_an_icmp_error_reaches_the_server_that_it_is_about(net: Net) -> None:
     space = net.servers[talk.server]
     wire = space.call(socket.socket, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with wire:
-        wire.settimeout(5)
+        wire.settimeout(30)
         net.client.call(_send_frag_needed, talk.wire.getsockname())
         packet = wire.recv(2048)
     assert packet[20:22] == b"\x03\x04"  # destination unreachable, fragmentation needed
@@ -187,7 +187,7 @@ def test_counters_count_what_was_sent(net: Net) -> None:
 
 def _bound(source: str) -> socket.socket:
     wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    wire.settimeout(5)
+    wire.settimeout(30)
     wire.bind((source, 0))
     return wire
 

@@ -184,7 +184,7 @@ def load(*, keep_alive: bool) -> Iterator[list[str]]:
     pages = [0] * 4
 
     def ask(number: int) -> None:
-        connection = http.client.HTTPConnection(str(address(101)), PORT, timeout=10)
+        connection = http.client.HTTPConnection(str(address(101)), PORT, timeout=30)
         while not done.is_set():
             try:
                 connection.request("GET", "/")

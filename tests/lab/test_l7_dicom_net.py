@@ -87,7 +87,7 @@ class Archive:
 
     def _rest(self, path: str) -> str:
         def ask() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{_REST}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{_REST}{path}", timeout=30) as answer:
                 return str(answer.read().decode())
 
         return str(self._space.call(ask))

@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -108,9 +109,12 @@ def server(listening: Server) -> Server:
 def say(sent: bytes, vip: int = BARE) -> bytes:
     """All that is answered until the end."""
     answer = b""
-    with socket.create_connection((str(address(vip)), PORT), timeout=20) as wire:
+    with socket.create_connection((str(address(vip)), PORT), timeout=30) as wire:
         wire.sendall(sent)
-        wire.shutdown(socket.SHUT_WR)
+        with suppress(
+            OSError
+        ):  # the answer may be there, and the connection ended, before we say that this is all
+            wire.shutdown(socket.SHUT_WR)
         try:
             while more := wire.recv(65_536):
                 answer += more
@@ -319,19 +323,21 @@ def say_h2(fields: Fields, *body: bytes, ends: bool = True) -> bool:
     context.set_alpn_protocols(["h2"])
     head = frame(HEADERS, 5 if ends and not body else 4, coded(fields))
     with (
-        socket.create_connection((str(address(SECURE)), PORT), timeout=20) as plain,
+        socket.create_connection((str(address(SECURE)), PORT), timeout=30) as plain,
         context.wrap_socket(plain, server_hostname="a") as wire,
     ):
         wire.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, b"", 0) + head)
-        for number, piece in enumerate(body, 1):
-            wire.sendall(frame(DATA, int(number == len(body)), piece))
+        with suppress(ConnectionError, ssl.SSLError):  # it may be refused before all is sent
+            for number, piece in enumerate(body, 1):
+                wire.sendall(frame(DATA, int(number == len(body)), piece))
         answer = wire.makefile("rb")
-        while start := answer.read(9):
-            payload = answer.read(int.from_bytes(start[:3], "big"))
-            if start[3] == HEADERS:
-                return payload[:1] == b"\x88"  # :status 200 in the static table
-            if start[3] in (RESET, GOAWAY):
-                break
+        with suppress(ConnectionError, ssl.SSLError):
+            while start := answer.read(9):
+                payload = answer.read(int.from_bytes(start[:3], "big"))
+                if start[3] == HEADERS:
+                    return payload[:1] == b"\x88"  # :status 200 in the static table
+                if start[3] in (RESET, GOAWAY):
+                    break
     return False
 
 

@@ -70,7 +70,7 @@ class Answer:
 def ask(path: str = "/", vip: int = 101, method: str = "GET", source: int = 1, **headers: str) -> Answer:
     """One request on a connection of its own; underscores in names of headers stand for hyphens."""
     wire = http.client.HTTPConnection(
-        str(address(vip)), PORT, timeout=10, source_address=(f"127.77.0.{source}", 0)
+        str(address(vip)), PORT, timeout=30, source_address=(f"127.77.0.{source}", 0)
     )
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

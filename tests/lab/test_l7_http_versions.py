@@ -142,7 +142,7 @@ def test_servers_are_asked_over_http_2(proxy: Proxy, tmp_path: Path, secure: boo
         proxy.apply(
             local_site(service(http=Http(http2_to_servers=True), server_tls=towards, pool=(real(5),)))
         )
-        wire = http.client.HTTPConnection(VIP, PORT, timeout=10)
+        wire = http.client.HTTPConnection(VIP, PORT, timeout=30)
         for _ in range(20):
             wire.request("GET", "/page")
             answer = wire.getresponse()

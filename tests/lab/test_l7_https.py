@@ -54,7 +54,7 @@ def curl(path: str, *words: str, host: str = "pacs.example") -> tuple[dict[str, 
         "--silent",
         "--insecure",
         "--max-time",
-        "10",
+        "30",
         "--connect-to",
         f"{host}:{PORT}:{VIP}:{PORT}",
     ]
@@ -63,7 +63,7 @@ def curl(path: str, *words: str, host: str = "pacs.example") -> tuple[dict[str, 
         [*argv, "--dump-header", "/dev/stderr", "--write-out", told, *words, f"https://{host}:{PORT}{path}"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     *headers, last = done.stderr.splitlines()
@@ -76,7 +76,7 @@ def curl(path: str, *words: str, host: str = "pacs.example") -> tuple[dict[str, 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 301), ("POST", 308)])
 def test_browsers_are_sent_on_with_path_and_query(viewer: Proxy, method: str, status: int) -> None:
-    wire = http.client.HTTPConnection(VIP, PLAIN, timeout=10)
+    wire = http.client.HTTPConnection(VIP, PLAIN, timeout=30)
     wire.request(method, "/studies?limit=1", headers={"Host": f"pacs.example:{PLAIN}"})
     answer = wire.getresponse()
     assert (answer.status, answer.headers["Location"]) == (

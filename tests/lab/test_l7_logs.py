@@ -70,7 +70,7 @@ def reading(proxy: Proxy) -> Iterator[Reader]:
 
 
 def get(path: str, headers: dict[str, str] | None = None) -> int:
-    wire = http.client.HTTPConnection(VIP, PORT, timeout=10)
+    wire = http.client.HTTPConnection(VIP, PORT, timeout=30)
     wire.request("GET", path, headers={"Host": "pacs.example"} | (headers or {}))
     status = wire.getresponse().status
     wire.close()
@@ -95,7 +95,7 @@ def test_a_request_comes_out_without_its_query_and_names(proxy: Proxy, servers: 
 def test_no_client_writes_a_line_of_its_own(proxy: Proxy, servers: dict[str, WebServer], path: str) -> None:
     with reading(proxy) as reader:
         proxy.apply(local_site(service()))
-        with socket.create_connection((VIP, PORT), timeout=10) as wire:
+        with socket.create_connection((VIP, PORT), timeout=30) as wire:
             wire.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
             wire.recv(1000)
         assert get("/after") == 200
@@ -126,11 +126,11 @@ def test_tls_is_noted_and_a_failed_handshake_too(proxy: Proxy, servers: dict[str
     old.set_ciphers("AES128-SHA:@SECLEVEL=0")
     with reading(proxy) as reader:
         proxy.apply(local_site(service(102, tls=Tls(("pacs",)), persistence=None)))
-        wire = http.client.HTTPSConnection(SECURE, PORT, timeout=10, context=careless)
+        wire = http.client.HTTPSConnection(SECURE, PORT, timeout=30, context=careless)
         wire.request("GET", "/", headers={"Host": "pacs.example"})
         assert wire.getresponse().status == 200
         wire.close()
-        with pytest.raises(OSError), socket.create_connection((SECURE, PORT), timeout=10) as plain:  # noqa: PT011
+        with pytest.raises(OSError), socket.create_connection((SECURE, PORT), timeout=30) as plain:  # noqa: PT011
             old.wrap_socket(plain)
         eventually(lambda: len(reader.accesses()) == 2)
         # HAProxy's threads write each their own; which comes first says nothing.

@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from tests.lab.proxy import PORT, Proxy, address, eventually, local_site, service
+from tests.ports import free_port
 from willis.lab import data
 from willis.model.config import Config
 from willis.model.proxy import Dicom, TitleRoute
@@ -53,12 +54,6 @@ HOME = str(address(9))
 """Where the client receives what it asked to have moved."""
 
 
-def free_port() -> int:
-    """One that nobody listens on; these servers listen on all addresses."""
-    with socket.create_server(("", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Peers:
     """The ports of the servers, and of the storage of the client that asks them to move."""
@@ -85,7 +80,7 @@ class Peers:
 def _accepts(port: int) -> bool:
     try:
         socket.create_connection((HOME, port), 5).close()
-    except ConnectionRefusedError:
+    except OSError:
         return False
     return True
 

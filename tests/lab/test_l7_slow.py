@@ -98,7 +98,7 @@ def slow_clients() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def honest(source: int) -> int:
     """The status of a request on a connection of its own."""
-    wire = http.client.HTTPConnection(VIP, PORT, timeout=20, source_address=(f"127.79.0.{source}", 0))
+    wire = http.client.HTTPConnection(VIP, PORT, timeout=30, source_address=(f"127.79.0.{source}", 0))
     try:
         wire.request("GET", "/honest", headers={"Host": "pacs.example"})
         answer = wire.getresponse()

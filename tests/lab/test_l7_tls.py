@@ -59,7 +59,7 @@ def client(**changes: object) -> ssl.SSLContext:
 def handshake(host: str = "read.example", context: ssl.SSLContext | None = None) -> bytes:
     """The certificate that is served to a client that verifies it (DER)."""
     with (
-        socket.create_connection((VIP, PORT), timeout=10) as raw,
+        socket.create_connection((VIP, PORT), timeout=30) as raw,
         (context or client()).wrap_socket(raw, server_hostname=host) as tls,
     ):
         return tls.getpeercert(binary_form=True) or b""
@@ -69,8 +69,8 @@ def page(context: ssl.SSLContext | None = None) -> tuple[int, str]:
     """Status and body."""
     import http.client
 
-    connection = http.client.HTTPSConnection(VIP, PORT, timeout=10, context=context or client())
-    connection._create_connection = lambda *_: socket.create_connection((VIP, PORT), 10)  # type: ignore[attr-defined]
+    connection = http.client.HTTPSConnection(VIP, PORT, timeout=30, context=context or client())
+    connection._create_connection = lambda *_: socket.create_connection((VIP, PORT), 30)  # type: ignore[attr-defined]
     connection.host = "read.example"
     try:
         connection.request("GET", "/")

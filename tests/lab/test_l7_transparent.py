@@ -94,7 +94,7 @@ print("ready", flush=True)
 done = failed = 0
 while not stop.wait(0.01):
     try:
-        connection = http.client.HTTPConnection(sys.argv[1], 8080, timeout=10)
+        connection = http.client.HTTPConnection(sys.argv[1], 8080, timeout=30)
         connection.request("GET", "/")
         failed += connection.getresponse().status >= 500
         connection.close()

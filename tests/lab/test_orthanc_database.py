@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.drill import wait_until
-from tests.lab.test_l7_peers import free_port
+from tests.ports import free_port
 from willis.health.looks import Looks
 from willis.health.schedule import Schedule
 from willis.lab import probe

@@ -171,7 +171,7 @@ def test_down_leaves_no_namespace_mount_process_or_file(name: str, base: Path) -
     control.freeze(full, "vna1", None)
     assert leftovers(name, base) != NOTHING
     assert build.down(name)
-    assert stray.wait(timeout=10) != 0
+    assert stray.wait(timeout=60) != 0
     assert leftovers(name, base) == NOTHING
     assert not build.down(name)
 

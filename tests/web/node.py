@@ -19,12 +19,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.ports import free_port
+
 WILLIS = [sys.executable, "-m", "willis"]
 USER = "nobody"
 PASSWORD = "a long enough sentence"
+_ANSWER_S = 60.0
 
 
-def wait_until(condition: Callable[[], Any], limit_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], Any], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, "it never came to that"
@@ -50,6 +53,7 @@ class Node:
 
     def start_web(self, *options: str) -> None:
         before = len(self.log("web"))
+        self.port = self.port or free_port("127.0.0.1")  # the same one again after a restart
         listen = f"--listen=127.0.0.1:{self.port}"
         places = (f"--run-dir={self.run}", f"--state-dir={self.web_state}", f"--user={USER}")
         self.web = self._start("web", listen, *places, *options)
@@ -77,7 +81,7 @@ class Node:
     def end(self, process: subprocess.Popen[bytes] | None, number: int = signal.SIGTERM) -> None:
         if process is not None and process.poll() is None:
             process.send_signal(number)
-            process.wait(20)
+            process.wait(60)
 
     def end_haproxy(self) -> None:
         """It outlives the engine, as it should anywhere else."""
@@ -89,7 +93,7 @@ class Node:
         environment = {**os.environ, "WILLIS_SOCKET": str(self.run / "engine.sock")}
         command = [*WILLIS, *arguments, "--json"]
         found = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=30, check=False
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert found.returncode == 0, found.stdout + found.stderr
         return json.loads(found.stdout)
@@ -103,14 +107,15 @@ class Node:
         """A client with a cookie jar, from an address of its own; so each has its own rate."""
         transport = httpx.HTTPTransport(verify=self.trust(), local_address=source)
         origin = f"https://127.0.0.1:{self.port}"
-        with httpx.Client(transport=transport, base_url=origin, headers={"Origin": origin}) as client:
+        headers = {"Origin": origin}
+        with httpx.Client(transport=transport, base_url=origin, headers=headers, timeout=_ANSWER_S) as client:
             yield client
 
     def raw(self, request: bytes) -> bytes:
         """What comes back to bytes that no client library would send."""
         address = ("127.0.0.1", self.port)
         with (
-            socket.create_connection(address, 20) as plain,
+            socket.create_connection(address, _ANSWER_S) as plain,
             self.trust().wrap_socket(plain, server_hostname="127.0.0.1") as sock,
         ):
             sock.sendall(request)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.web.node import PASSWORD, WILLIS, Node, wait_until
 
 pytestmark = pytest.mark.lab
@@ -183,7 +183,7 @@ def test_the_process_has_no_rights_and_cannot_get_any(node: Node) -> None:
 @pytest.mark.parametrize("user", ["root", "no-such-user"])
 def test_root_does_not_serve_the_network(tmp_path: Path, user: str) -> None:
     command = [*WILLIS, "web", "--listen=127.0.0.1:0", f"--state-dir={tmp_path / 'web'}", f"--user={user}"]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert found.returncode == 1
     assert "--user" in found.stderr
 
@@ -198,13 +198,13 @@ def test_old_tls_and_weak_ciphers_are_refused(node: Node) -> None:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
             context.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"https://127.0.0.1:{node.port}/", verify=context)
+            httpx.get(f"https://127.0.0.1:{node.port}/", verify=context, timeout=60)
 
 
 def test_curl_with_the_certificate_as_its_authority(node: Node) -> None:
     url = f"https://127.0.0.1:{node.port}/api/v1/setup"
     command = ["curl", "-sS", "--cacert", str(node.web_state / "certificate.pem"), url]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert found.stdout == '{"needed":false}'
 
 
@@ -233,11 +233,11 @@ def test_without_an_engine_it_says_so_and_recovers_by_itself(node: Node) -> None
 
 
 def test_sigterm_ends_open_streams_in_order(node: Node, ann: httpx.Client) -> None:
-    with ann.stream("GET", "/api/v1/events/follow", timeout=20) as stream:
+    with ann.stream("GET", "/api/v1/events/follow", timeout=60) as stream:
         assert stream.status_code == 200
         node.web.send_signal(signal.SIGTERM)
         list(stream.iter_lines())  # raises unless the answer ends as HTTP says
-    node.web.wait(20)
+    node.web.wait(60)
     assert "timeout graceful shutdown exceeded" not in node.log("web")
     node.start_web()
 
@@ -246,14 +246,14 @@ def test_a_client_that_goes_away_leaves_no_stream_behind(node: Node, ann: httpx.
     def connections() -> int:
         return sum(1 for link in Path(f"/proc/{node.engine.pid}/fd").iterdir() if _is_socket(link))
 
-    with ann.stream("GET", "/api/v1/events/follow", timeout=20):
+    with ann.stream("GET", "/api/v1/events/follow", timeout=60):
         during = connections()
     wait_until(lambda: connections() < during)
 
 
 def test_a_killed_web_process_takes_nothing_with_it(node: Node, application: str) -> None:
     engine = node.engine.pid
-    with httpx.Client(base_url=application) as client:
+    with httpx.Client(base_url=application, timeout=60) as client:
         wait_until(lambda: client.get("/").is_success)
         node.end(node.web, signal.SIGKILL)
         try:
@@ -299,8 +299,7 @@ def application(node: Node, tmp_path: Path) -> Iterator[str]:
     """An HTTP application behind the node; its URL."""
     if shutil.which("haproxy", path="/usr/sbin:" + os.environ["PATH"]) is None:
         pytest.skip("haproxy is not installed")
-    with socket.create_server(("127.0.9.9", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port("127.0.9.9")
     with ThreadingHTTPServer(("127.0.9.1", 0), _Answering) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

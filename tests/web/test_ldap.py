@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.pki import Root, pem
+from tests.ports import free_port
 from tests.web.node import PASSWORD, WILLIS, Node, wait_until
 from willis.control.directory import _entry
 from willis.model.sign_in import Ldap
@@ -95,10 +96,9 @@ def port(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     (place / "slapd.conf").write_text(CONFIG.format(place=place))
     config = ["-f", str(place / "slapd.conf")]
     subprocess.run(
-        [SLAPD, "-T", "add", *config], input=PEOPLE, text=True, capture_output=True, timeout=30, check=True
+        [SLAPD, "-T", "add", *config], input=PEOPLE, text=True, capture_output=True, timeout=120, check=True
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        found = free.getsockname()[1]
+    found = free_port()
     server = subprocess.Popen(
         [SLAPD, "-d", "0", "-h", f"ldaps://127.0.0.1:{found} ldaps://127.0.0.2:{found}", *config],
         stderr=subprocess.DEVNULL,
@@ -109,7 +109,7 @@ def port(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield found
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def _listens(port: int) -> bool:
@@ -125,7 +125,7 @@ def _willis(node: Node, *arguments: str, stdin: str = "") -> None:
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr

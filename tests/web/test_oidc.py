@@ -75,7 +75,7 @@ def site(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
         _willis(node, "certificate", "authority", "add", "provider", str(place / "ca.pem"))
         _willis(node, "secret", "set", "oidc-client", stdin="s3cret\n")
         _willis(node, "apply", str(place / "site.yaml"))
-        with httpx.Client(base_url=issuer, verify=str(place / "ca.pem")) as client:
+        with httpx.Client(base_url=issuer, verify=str(place / "ca.pem"), timeout=60) as client:
             yield Site(node, issuer, client)
     finally:
         server.shutdown()
@@ -90,7 +90,7 @@ def _willis(node: Node, *arguments: str, stdin: str = "") -> None:
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr

@@ -30,7 +30,7 @@ def _ask(node: Node, *arguments: str, **environment: str) -> subprocess.Complete
         env={**os.environ, "WILLIS_URL": f"https://127.0.0.1:{node.port}", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -45,7 +45,9 @@ def asked(
     """What the web process would ask."""
     headers = {"Willis-Client": "192.0.2.7"} | ({"Authorization": credential} if credential else {})
     transport = httpx.HTTPTransport(uds=str(node.run / "web" / "web.sock"))
-    with httpx.Client(transport=transport, base_url="http://web/api/v1", headers=headers) as client:
+    with httpx.Client(
+        transport=transport, base_url="http://web/api/v1", headers=headers, timeout=60
+    ) as client:
         return client.request(method, route, **more)
 
 
@@ -118,7 +120,7 @@ def _opens(user: str, path: Path) -> bool:
     """Whether a process of that user, in its own group only, gets an answer."""
     command = ["setpriv", f"--reuid={user}", "--init-groups", f"--regid={_group(user)}"]
     command += ["curl", "-s", "-o", "/dev/null", "--unix-socket", str(path), "http://engine/api/v1/setup"]
-    return subprocess.run(command, timeout=20, check=False).returncode == 0
+    return subprocess.run(command, timeout=60, check=False).returncode == 0
 
 
 def _group(user: str) -> str:
