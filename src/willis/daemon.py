@@ -142,8 +142,8 @@ async def _serve(node: str, places: Places, layer4: Layer4, web_user: str | None
         server = uvicorn.Server(config)
 
         def end(number: int) -> None:
-            """The server waits for answers to end; the live streams would never."""
-            controller.stream.close()
+            """The server waits for answers to end; those that go on would never."""
+            controller.end_follows()
             server.handle_exit(number, None)
 
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -240,6 +241,27 @@ def test_sigterm_ends_open_streams_in_order(node: Node, ann: httpx.Client) -> No
     node.web.wait(60)
     assert "timeout graceful shutdown exceeded" not in node.log("web")
     node.start_web()
+
+
+def test_an_engine_that_stops_waits_for_nobody_who_follows(
+    node: Node, ann: httpx.Client, application: str
+) -> None:
+    routes = ("events/follow", "logs/app/follow", "stream")
+    try:
+        with ExitStack() as open_ones:
+            streams = [
+                open_ones.enter_context(ann.stream("GET", f"/api/v1/{route}", timeout=20)) for route in routes
+            ]
+            assert [stream.status_code for stream in streams] == [200] * 3
+            node.engine.send_signal(signal.SIGTERM)
+            for stream in streams:
+                list(stream.iter_lines())  # raises unless the answer ends as HTTP says
+        node.engine.wait(20)
+        assert "timeout graceful shutdown exceeded" not in node.log("engine")
+    finally:
+        before = node.log("engine").count("is ready")
+        node.start_engine()
+        wait_until(lambda: node.log("engine").count("is ready") > before)
 
 
 def test_a_client_that_goes_away_leaves_no_stream_behind(node: Node, ann: httpx.Client) -> None:

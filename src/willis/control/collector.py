@@ -56,7 +56,9 @@ class Collector:
                 task.cancel()
 
     def know(self, names: Collection[str]) -> None:
-        """Take lines of these services and forget the others."""
+        """Take lines of these services and forget the others; who follows one of those comes to an end."""
+        for gone in self._services.keys() - set(names):
+            self._services[gone].news.close()
         self._services = {name: self._services.get(name) or _Service() for name in names}
 
     def last(self, service: str, most: int) -> list[Access]:
@@ -67,6 +69,11 @@ class Collector:
     def summary(self, service: str) -> Summary:
         """A service's last minute."""
         return self._services[service].window.summary(time.time())
+
+    def end_follows(self) -> None:
+        """Of all services."""
+        for service in self._services.values():
+            service.news.close()
 
     def news(self, service: str) -> Broadcast[Access]:
         """The lines of a service from now on."""

@@ -132,10 +132,16 @@ class Controller:
             self.renewal.start(self.loop)
         self._follow()
 
+    def end_follows(self) -> None:
+        """Have all answers end that would go on: whoever serves them waits for that."""
+        self.stream.close()
+        self.events.end_follows()
+        self.logbook.end_follows()
+
     async def close(self) -> None:
         """Stop looking and acting; traffic goes on."""
         self._eyes.close()
-        self.stream.close()
+        self.end_follows()
         self.changes.close()
         self.logbook.close()
         self.orders.close()

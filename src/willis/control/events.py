@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 
 from willis.control.alerts import Alerter
-from willis.control.broadcast import Broadcast
+from willis.control.broadcast import Broadcast, Follower
 from willis.control.budget import Budget
 from willis.control.database import StoreError
 from willis.control.loop import Loop
@@ -67,14 +67,18 @@ class Events:
         return [row(event) for event in self._store.events(most, open_only, before)]
 
     async def live(self, most: int) -> AsyncIterator[Row]:
-        """The newest events, oldest first, and all that follow."""
-        with self._news.follower() as queue:
+        """The newest events, oldest first, and all that follow, until the engine stops."""
+        with self._news.follower() as news:
             for event in reversed(self._store.events(most, False)):
                 yield row(event)
-            while True:
-                yield row(await queue.get())
+            async for event in news:
+                yield row(event)
 
-    def follower(self) -> AbstractContextManager[asyncio.Queue[Event]]:
+    def end_follows(self) -> None:
+        """The engine stops; ``close`` comes once all answers have ended."""
+        self._news.close()
+
+    def follower(self) -> AbstractContextManager[Follower[Event]]:
         """All that begins, comes back or ends from now on."""
         return self._news.follower()
 

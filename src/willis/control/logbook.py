@@ -52,13 +52,21 @@ class Logbook:
         return [row(access) for access in self._of(name).last(name, most)]
 
     async def live(self, name: str, most: int) -> AsyncIterator[dict[str, object]]:
-        """The newest lines and all that follow. The service must be one that ``last`` takes."""
+        """The newest lines and all that follow, until the engine stops or the document has no such service.
+
+        The service must be one that ``last`` takes.
+        """
         collector = self._of(name)
-        with collector.news(name).follower() as queue:
+        with collector.news(name).follower() as news:
             for access in collector.last(name, most):
                 yield row(access)
-            while True:
-                yield row(await queue.get())
+            async for access in news:
+                yield row(access)
+
+    def end_follows(self) -> None:
+        """The engine stops; ``close`` comes once all answers have ended."""
+        if self._collector is not None:
+            self._collector.end_follows()
 
     def top(self) -> dict[str, object]:
         """``top --json``: every service, in the document's order."""

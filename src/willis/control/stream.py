@@ -118,8 +118,8 @@ class Stream:
                 while idle < _LINGER:
                     await asyncio.sleep(_LOOK_S)
                     idle = 0 if self._followers else idle + 1
-                    while not events.empty():
-                        self._tell("event", row(events.get_nowait()))
+                    for event in events.waiting():
+                        self._tell("event", row(event))
                     self._compare(await self._report())
         except StoreError as error:
             log.error("the live stream ends: %s", error)  # noqa: TRY400 - the text says all
