@@ -2,11 +2,13 @@
 
 client.py once VIP PORT COUNT [SOURCE …]   COUNT connections one after another, from each source in turn
 client.py hold VIP PORT COUNT              COUNT connections at once; holds them until standard input closes
-client.py talk VIP PORT SECONDS            one connection that talks ten times a second; ends with 'done'
+client.py talk VIP PORT SECONDS            one connection that talks ten times a second until standard input
+                                           closes, at most so long; ends with 'done'
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import time
@@ -45,9 +47,8 @@ def hold(vip: str, port: int, count: int) -> None:
 def talk(vip: str, port: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     with connect(vip, port) as connection:
-        while time.monotonic() < end:
+        while time.monotonic() < end and not select.select([sys.stdin], [], [], 0.1)[0]:
             print(ask(connection), flush=True)
-            time.sleep(0.1)
     print("done", flush=True)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab import forked
 from willis.lab import probe
 
 DRILLS = Path(__file__).parent
@@ -125,20 +126,13 @@ class Drill:
         lines = self.run(machine, sys.executable, str(CLIENT), *arguments, timeout=timeout).split()
         return Counter(lines)
 
+    def begin(self, *arguments: str, stdin: str = "") -> forked.Command:
+        """A ``willis`` command that is not waited for."""
+        socket = str(self.base / self.name / "lb1/run/engine.sock")
+        return forked.Command(arguments, self._environment | {"WILLIS_SOCKET": socket}, stdin)
+
     def _willis(self, *arguments: str, timeout: float, check: bool, stdin: str = "") -> str:
-        environment = self._environment | {
-            "WILLIS_SOCKET": str(self.base / self.name / "lb1/run/engine.sock")
-        }
-        done = subprocess.run(
-            [*WILLIS, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=environment,
-            cwd=ROOT,
-            check=False,
-        )
+        done = self.begin(*arguments, stdin=stdin).end(timeout)
         text = f"willis {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert not check or done.returncode == 0, text
         return done.stdout if check else text

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.lab.drill import CLIENT, DRILLS, ROOT, WILLIS, Drill, wait_until
+from tests.lab.drill import CLIENT, DRILLS, Drill, wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -40,8 +39,7 @@ def test_an_interface_that_the_node_lacks_is_refused_by_the_engine(echoes: Drill
 def test_an_apply_cut_by_kill_9_at_any_point_leaves_old_or_new_whole(echoes: Drill) -> None:
     old = echoes.document()
     new = old.replace("ports: 7001", "ports: [7001, 7011]").replace("weight: 30", "weight: 40")
-    seconds = 600
-    talker = echoes.start("client1", sys.executable, str(CLIENT), "talk", VIP, "7001", str(seconds))
+    talker = echoes.start("client1", sys.executable, str(CLIENT), "talk", VIP, "7001", "600")
     try:
         for step in range(8):
             _cut_apply(echoes, new if step % 2 == 0 else old, delay_s=step * 0.06)
@@ -54,22 +52,10 @@ def test_an_apply_cut_by_kill_9_at_any_point_leaves_old_or_new_whole(echoes: Dri
 
 def _cut_apply(drill: Drill, document: str, delay_s: float) -> None:
     """Apply, and kill the engine that long after the request was sent."""
-    candidate = Path(drill.base) / "candidate.yaml"
-    candidate.write_text(document)
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "WILLIS_SOCKET": str(drill.base / drill.name / "lb1/run/engine.sock"),
-    }
-    apply = subprocess.Popen(
-        [*WILLIS, "apply", str(candidate)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    time.sleep(0.6 + delay_s)
+    apply = drill.begin("apply", "-", stdin=document)
+    time.sleep(delay_s)
     drill.lab("kill", "lb1", "engine")
-    apply.wait(60)
+    apply.end(60)
     drill.lab("restore", "lb1", "engine")
 
 

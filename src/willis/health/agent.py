@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 
 import httpx
@@ -13,6 +14,8 @@ from willis.plan.feedback import Said, Unreadable, read_json, read_line
 
 _LONGEST = 4096
 _PATIENCE_S = 2.0
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""httpx reads all of the system's authorities for each client that is given none."""
 
 
 class Silent(Exception):
@@ -53,7 +56,7 @@ async def _line(host: str, port: int) -> str:
 async def _page(asked: Asked) -> str:
     host = f"[{asked.address}]" if asked.address.version == 6 else str(asked.address)
     url = f"http://{host}:{asked.feedback.port}{asked.feedback.path}"
-    async with httpx.AsyncClient(trust_env=False) as http, http.stream("GET", url) as answer:
+    async with httpx.AsyncClient(verify=_NO_TLS, trust_env=False) as http, http.stream("GET", url) as answer:
         if not answer.is_success:
             raise Unreadable(f"it answered HTTP {answer.status_code}")
         body = b""
