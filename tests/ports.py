@@ -7,7 +7,7 @@ import os
 import socket
 
 _FIRST, _END = 12_000, 32_000
-"""Below the ports that the kernel gives to clients, so that nobody comes by one between choosing and binding."""
+"""Below the ports that the kernel gives to clients, so nobody comes by one before it is bound."""
 _next = itertools.count(os.getpid() * 37)
 
 
