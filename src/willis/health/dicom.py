@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from willis.health.faults import Ended, where
 from willis.health.trust import Trust
@@ -41,6 +42,9 @@ _LARGEST = 1 << 17
 _RELEASE_S = 0.5
 """How long a server that has answered may take to release."""
 _LOW = 0x0002
+_KEPT = 256
+"""Encoded messages, which are the same for every look with a question. Peers choose the size of PDUs."""
+_RELEASE = encode(ReleaseRequest())
 _MOST_MATCHES = 10
 """Answers that a server may have under way when it is told to stop."""
 
@@ -111,6 +115,28 @@ def _act(question: Dicom) -> _Act:
     return _STORE if question.kind is CheckKind.DICOM_STORE else _ECHO
 
 
+@lru_cache(_KEPT)
+def _message(act: _Act, largest: int) -> bytes:
+    """The command with its data set, in PDUs that the peer takes."""
+    command = Command(
+        act.field,
+        _MESSAGE,
+        sop_class=act.sop_class,
+        sop_instance=act.instance,
+        priority=None if act.field is Field.ECHO else _LOW,
+        has_data=act.data is not None,
+    )
+    data = b"" if act.data is None else act.data()
+    return b"".join(map(encode, dimse.fragments(_CONTEXT, command, data, largest)))
+
+
+@lru_cache(_KEPT)
+def _request(called: str, calling: str, sop_class: str) -> bytes:
+    """A-ASSOCIATE-RQ."""
+    context = Context(_CONTEXT, sop_class, (dataset.IMPLICIT_LITTLE_ENDIAN,))
+    return encode(AssociateRequest(called, calling, (context,)))
+
+
 @dataclass(slots=True)
 class _Association:
     """An association with a server."""
@@ -133,10 +159,8 @@ class _Association:
     async def _associate(self, act: _Act) -> int:
         """The peer's largest PDU. Raises Ended if there is no association for ``act``."""
         ask = self.question.ask
-        context = Context(_CONTEXT, act.sop_class, (dataset.IMPLICIT_LITTLE_ENDIAN,))
         said = f"A-ASSOCIATE-RQ {ask.calling} calling {ask.called}"
-        request = AssociateRequest(ask.called, ask.calling, (context,))
-        self.wire.send(encode(request), said, "A-ASSOCIATE-AC")
+        self.wire.send(_request(ask.called, ask.calling, act.sop_class), said, "A-ASSOCIATE-AC")
         answer = await self._next()
         if isinstance(answer, AssociateReject):
             raise self._rejected(answer)
@@ -151,17 +175,7 @@ class _Association:
         return answer.largest
 
     async def _ask(self, act: _Act, largest: int) -> Ended:
-        command = Command(
-            act.field,
-            _MESSAGE,
-            sop_class=act.sop_class,
-            sop_instance=act.instance,
-            priority=None if act.field is Field.ECHO else _LOW,
-            has_data=act.data is not None,
-        )
-        data = b"" if act.data is None else act.data()
-        raw = b"".join(map(encode, dimse.fragments(_CONTEXT, command, data, largest)))
-        self.wire.send(raw, f"{act.name}-RQ", f"{act.name}-RSP")
+        self.wire.send(_message(act, largest), f"{act.name}-RQ", f"{act.name}-RSP")
         self.wire.asks_database = act.field is Field.FIND
         for match in range(_MOST_MATCHES):
             status = await self._answer(act)
@@ -202,7 +216,7 @@ class _Association:
     async def _release(self) -> None:
         """Part politely. A server that has answered is not judged by how it parts."""
         try:
-            self.wire.send(encode(ReleaseRequest()), "A-RELEASE-RQ", "A-RELEASE-RP")
+            self.wire.send(_RELEASE, "A-RELEASE-RQ", "A-RELEASE-RP")
             async with asyncio.timeout(_RELEASE_S):
                 while not isinstance(await self._next(), ReleaseReply):
                     pass

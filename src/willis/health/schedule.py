@@ -37,6 +37,7 @@ class Schedule:
         self._most = most
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at: float | None = None
         self._closed = False
 
     def set(self, targets: Mapping[Target, Check]) -> None:
@@ -62,12 +63,19 @@ class Schedule:
             return
         self._begin()
         due = self._timetable.next_due() if len(self._running) < self._most else None
+        if due == self._wakes_at:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._wakes_at = due
         if due is not None:
             pause = max(0.0, due - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(pause, self._go_on)
+            self._timer = asyncio.get_running_loop().call_later(pause, self._wake)
+
+    def _wake(self) -> None:
+        self._wakes_at = None
+        self._go_on()
 
     def _begin(self) -> None:
         """Start what is due, as far as there is room."""

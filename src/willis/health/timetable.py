@@ -2,10 +2,10 @@
 
 The first look is due at once. The second falls anywhere in one interval, so that
 targets which appeared together drift apart; from then on a look begins one interval, or up
-to 5 % less, after the last one began. While the row of successes or failures is shorter
-than the verdict needs, looks begin 0.3 s after each other, or at once where the last one took
-longer: a killed server is out after one interval and one quick repeat, a silent one after at
-most one interval and ``fall`` time-outs.
+to 5 % less, after the last one began, on a tick that it shares with others. While the row of
+successes or failures is shorter than the verdict needs, looks begin 0.3 s after each other, or at
+once where the last one took longer: a killed server is out after one interval and one quick
+repeat, a silent one after at most one interval and ``fall`` time-outs.
 
 A target with a deep question is asked the light one only while it is settled and well, and
 after ``every`` of those the deep one again. So a server that only the deep look finds ill
@@ -15,6 +15,7 @@ never comes back by a light one.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,7 +23,8 @@ from typing import NamedTuple
 from willis.model.check import Check, Target
 from willis.plan.verdict import Result
 
-_JITTER = 0.05
+_TICK = 0.025
+"""Of the interval: to wake costs more than to look, so looks begin together, on ticks."""
 _REPEAT_S = 0.3
 
 
@@ -37,25 +39,28 @@ class Due(NamedTuple):
 
 @dataclass(slots=True)
 class _Entry:
+    target: Target
     check: Check
-    due: float
+    due: float = 0.0
+    plan: int = 0
+    """Which of the plans counts; 0: none, since a look is under way or nobody asks any more."""
     began: float = 0.0
     """When the last look did."""
     looks: int = 0
     ok: bool | None = None
     row: int = 0
     """How many results like the last one came in a row."""
-    busy: bool = False
     deep: bool = False
     """Whether the look that is under way asks the deep question."""
     lights: int = 0
     """Light looks since the last deep one."""
 
-    def wants_deep(self, target: Target) -> bool:
-        if target.deep is None:
+    def wants_deep(self) -> bool:
+        deep = self.target.deep
+        if deep is None:
             return False
         settled = self.ok is True and self.row >= self.check.rise
-        return not settled or self.lights >= target.deep.every
+        return not settled or self.lights >= deep.every
 
 
 class Timetable:
@@ -64,7 +69,7 @@ class Timetable:
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._entries: dict[Target, _Entry] = {}
-        self._heap: list[tuple[float, int, Target]] = []
+        self._heap: list[tuple[float, int, _Entry]] = []
         self._planned = 0
         """Looks planned so far; breaks ties, since addresses of two families do not compare."""
 
@@ -73,20 +78,20 @@ class Timetable:
         interval got shorter is looked at within the new one.
         """
         for gone in self._entries.keys() - targets.keys():
-            del self._entries[gone]
+            self._entries.pop(gone).plan = 0
         for target, check in targets.items():
             entry = self._entries.get(target)
             if entry is None:
-                self._entries[target] = _Entry(check, now)
-                self._plan(target, now)
+                entry = self._entries[target] = _Entry(target, check)
+                self._plan(entry, now)
             elif entry.check != check:
                 entry.check = check
-                if not entry.busy and entry.due > now + check.interval_s:
-                    self._plan(target, now + self._chance() * check.interval_s)
+                if entry.plan and entry.due > now + check.interval_s:
+                    self._plan(entry, now + self._chance() * check.interval_s)
 
     def next_due(self) -> float | None:
         """When the next look is due; None if there is none to wait for."""
-        while self._heap and not self._valid(self._heap[0][0], self._heap[0][2]):
+        while self._heap and self._heap[0][2].plan != self._heap[0][1]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
@@ -95,24 +100,23 @@ class Timetable:
         due = self.next_due()
         if due is None or due > now:
             return None
-        _, _, target = heapq.heappop(self._heap)
-        entry = self._entries[target]
-        entry.busy, entry.began = True, now
-        entry.deep = entry.wants_deep(target)
+        entry = heapq.heappop(self._heap)[2]
+        entry.plan, entry.began = 0, now
+        entry.deep = entry.wants_deep()
+        target = entry.target
         return Due(target, entry.check, target.deeper() if entry.deep else target)
 
     def done(self, target: Target, result: Result | None, now: float) -> bool:
         """Plan the next look. ``result`` None: the look was broken off. False: nobody asks any more."""
         entry = self._entries.get(target)
-        if entry is None or not entry.busy:
+        if entry is None or entry.plan:
             return False
-        entry.busy = False
         entry.lights = 0 if entry.deep else entry.lights + 1
         if result is not None and result.counts:
             entry.row = entry.row + 1 if entry.ok is result.ok else 1
             entry.ok = result.ok
         entry.looks += 1
-        self._plan(target, self._following(entry, now))
+        self._plan(entry, self._following(entry, now))
         return True
 
     def _following(self, entry: _Entry, now: float) -> float:
@@ -126,13 +130,11 @@ class Timetable:
         if entry.ok is not None and entry.row < needed:
             return max(now, entry.began + quick)
         # A server that is slow or silent for longer than the interval gets a rest between two looks.
-        return max(now + quick, entry.began + interval * (1 - _JITTER * self._chance()))
+        tick = interval * _TICK
+        due = (math.floor((entry.began + interval) / tick) - round(self._chance())) * tick
+        return max(now + quick, due)
 
-    def _plan(self, target: Target, due: float) -> None:
-        self._entries[target].due = due
+    def _plan(self, entry: _Entry, due: float) -> None:
         self._planned += 1
-        heapq.heappush(self._heap, (due, self._planned, target))
-
-    def _valid(self, due: float, target: Target) -> bool:
-        entry = self._entries.get(target)
-        return entry is not None and not entry.busy and entry.due == due
+        entry.due, entry.plan = due, self._planned
+        heapq.heappush(self._heap, (due, self._planned, entry))

@@ -27,6 +27,8 @@ from willis.protocols.error import ProtocolError
 
 _MOST_UNREAD = 1 << 20
 """Bytes that may wait to be read; a peer that says more has lost its mind."""
+_ROOM = 4096
+"""Bytes read at once. asyncio's own buffers are so large that the kernel maps and clears each of them."""
 _MUTUAL = "; if it wants to see a client certificate, set tls.certificate"
 _FAREWELL_S = 1.0
 """How long a peer may take to see our end of TLS."""
@@ -60,17 +62,21 @@ class Transcript:
         )
 
 
-class _Inbox(asyncio.Protocol):
+class _Inbox(asyncio.BufferedProtocol):
     """What came and was not read yet. (StreamReader and StreamWriter would double the cost of a look.)"""
 
     def __init__(self) -> None:
+        self._room = memoryview(bytearray(_ROOM))
         self._unread = bytearray()
         self._over = False
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
 
-    def data_received(self, data: bytes) -> None:
-        self._unread += data
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._unread += self._room[:nbytes]
         self._over = self._over or len(self._unread) > _MOST_UNREAD
         self._wake()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 
@@ -16,8 +17,10 @@ QUICK = Check(timeout_s=0.3)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def look_at(serve: Serve, question: Question, check: Check = CHECK) -> Result:
-    """What a look says of a server that treats each connection with ``serve``."""
+def look_at(
+    serve: Serve, question: Question, check: Check = CHECK, tls: ssl.SSLContext | None = None
+) -> Result:
+    """What a look says of a server that treats each connection with ``serve``, by ``tls`` where given."""
 
     async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -26,7 +29,7 @@ def look_at(serve: Serve, question: Question, check: Check = CHECK) -> Result:
             writer.close()
 
     async def run() -> Result:
-        server = await asyncio.start_server(treat, "127.0.0.1", 0)
+        server = await asyncio.start_server(treat, "127.0.0.1", 0, ssl=tls)
         async with server:
             host, port = server.sockets[0].getsockname()
             return await Looks().look(Target(ip_address(host), port, question), check)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import pytest
 
+from tests.pki import Root
 from tests.unit.health.peers import CHECK, QUICK, Serve, look_at, says, silent
 from willis.health import ping
 from willis.health.dns import query
@@ -36,6 +38,7 @@ from willis.model.check import (
     Target,
     TcpTalk,
 )
+from willis.model.proxy import ServerTls
 from willis.model.status import Verdict
 from willis.plan.verdict import Result
 from willis.protocols import hl7
@@ -96,6 +99,19 @@ def page(status: str = "200 OK", body: str = "all is well", *headers: str) -> by
 def test_http(question: Http, answer: bytes, verdict: Verdict, reason: str) -> None:
     result = look_at(says(answer), question)
     assert (result.verdict, reason in result.reason) == (verdict, True), result.reason
+
+
+@pytest.mark.parametrize("by_tls", [False, True])
+def test_a_long_answer_is_read_whole(tmp_path: Path, *, by_tls: bool) -> None:
+    """Several reads, and with TLS several records."""
+    tls = None
+    if by_tls:
+        (tmp_path / "server.pem").write_bytes(Root("One").issue("pacs.example.org").pem_with_key)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(tmp_path / "server.pem")
+    body = "".join(f"{number:7}\n" for number in range(8000))
+    question = Http(ask=HttpAsk(body=body), tls=ServerTls(verify=False) if by_tls else None)
+    assert look_at(says(page(body=body)), question, tls=tls).verdict is Verdict.UP
 
 
 def test_http_asks_what_it_was_told_and_tells_no_query() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ BLIND = Result(0.0, Verdict.UNKNOWN, "no descriptor left")
 
 
 def looks(
-    *results: Result | None, chance: float = 0.5, check: Check = CHECK, took: float = 0.0
+    *results: Result | None, chance: float = 0.6, check: Check = CHECK, took: float = 0.0
 ) -> list[float]:
     """Seconds between the looks at A, from one's begin to the next one's; each takes ``took``."""
     table = Timetable(lambda: chance)
@@ -45,8 +46,36 @@ def test_the_first_look_is_at_once_and_the_second_within_one_interval() -> None:
 
 def test_settled_targets_wait_the_interval_or_up_to_five_percent_less() -> None:
     assert looks(GOOD, GOOD, chance=0.0) == [0.0, 10.0]
-    assert looks(GOOD, GOOD, GOOD, chance=0.5) == [5.0, 9.75, 9.75]
-    assert looks(GOOD, GOOD, chance=1.0) == [10.0, 9.5]
+    assert looks(GOOD, GOOD, GOOD, chance=0.6) == [6.0, 9.75, 9.75]
+    assert looks(GOOD, GOOD, chance=0.99) == [9.9, 9.6]
+
+
+@given(st.floats(0, 0.999), st.floats(0, 0.999), st.floats(0.1, 3600))
+def test_no_look_is_late_and_none_more_than_five_percent_early(
+    first: float, chance: float, interval: float
+) -> None:
+    chances = iter((first, chance))
+    table = Timetable(lambda: next(chances))
+    table.set({A: replace(CHECK, interval_s=interval)}, 0.0)
+    now = 0.0
+    for _ in range(2):
+        assert table.take(now) is not None
+        table.done(A, GOOD, now)
+        before, now = now, table.next_due() or 0.0
+    assert 0.9499 * interval <= now - before <= 1.0001 * interval
+
+
+def test_targets_that_appeared_at_any_time_are_looked_at_together() -> None:
+    """200 of them wake the engine some 40 times an interval."""
+    chance = Random(5).random
+    table = Timetable(chance)
+    table.set({Target(IPv4Address(n), 104): CHECK for n in range(200)}, 0.0)
+    now, wakes = 0.0, set[float]()
+    while (now := table.next_due() or 0.0) < 100.0:
+        wakes.add(now)
+        while (due := table.take(now)) is not None:
+            table.done(due.target, GOOD, now)
+    assert len([at for at in wakes if 50 <= at < 100]) <= 5 * 41
 
 
 def test_the_time_that_a_look_takes_belongs_to_the_interval() -> None:
@@ -55,9 +84,9 @@ def test_the_time_that_a_look_takes_belongs_to_the_interval() -> None:
 
 
 def test_a_change_is_looked_at_again_quickly_until_it_is_settled() -> None:
-    assert looks(GOOD, GOOD, BAD, BAD, BAD) == [5.0, 9.75, 0.3, 9.75, 9.75]
-    assert looks(GOOD, BAD, GOOD, GOOD, GOOD) == [5.0, 0.3, 0.3, 9.75, 9.75]
-    assert looks(GOOD, BAD, check=replace(CHECK, interval_s=0.2)) == [0.1, 0.2]
+    assert looks(GOOD, GOOD, BAD, BAD, BAD) == [6.0, 9.75, 0.3, 9.7, 9.75]
+    assert looks(GOOD, BAD, GOOD, GOOD, GOOD) == [6.0, 0.3, 0.3, 9.65, 9.75]
+    assert looks(GOOD, BAD, check=replace(CHECK, interval_s=0.2)) == [0.12, 0.2]
 
 
 def test_a_killed_server_is_out_within_two_seconds() -> None:
@@ -73,7 +102,7 @@ def test_a_silent_server_is_asked_again_at_once() -> None:
 
 
 def test_our_own_fault_and_a_broken_look_hurry_nobody() -> None:
-    assert looks(GOOD, BLIND, None, BLIND) == [5.0, 9.75, 9.75, 9.75]
+    assert looks(GOOD, BLIND, None, BLIND) == [6.0, 9.75, 9.75, 9.75]
 
 
 def test_targets_come_go_and_change_without_disturbing_others() -> None:
