@@ -227,6 +227,13 @@ class Net:
     ) -> Talk:
         return Talk(self.client.call(_connect, source, (vip, port), timeout))
 
+    def servers_of_new(self, count: int = 40) -> set[str]:
+        """Who takes so many connections that are open at once: as many as chance needs to meet everybody."""
+        talks = [self.connect(source) for source in SOURCES[:count]]
+        for talk in talks:
+            talk.close()
+        return {talk.server for talk in talks}
+
     def datagram(self, source: str, payload: bytes, vip: str = VIP, timeout: float = 30.0) -> str:
         """Sends one datagram from a new port; returns the answer."""
         return self.client.call(_datagram, source, payload, vip, timeout)

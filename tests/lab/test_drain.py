@@ -10,7 +10,6 @@ import asyncio
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
@@ -115,15 +114,20 @@ def node(proxy: Proxy, config: Config, store: Path) -> Iterator[Node]:
 
 
 class Storage:
-    """An SCP that notes the association and the object of each C-STORE. ``seconds``: how long each takes."""
+    """An SCP that notes the association and the object of each C-STORE.
 
-    def __init__(self, where: IPv4Address | str, port: int, seconds: float) -> None:
+    After ``rests`` of them it waits until it may go on.
+    """
+
+    def __init__(self, where: IPv4Address | str, port: int, rests: int) -> None:
         self.stored: list[tuple[int, str]] = []
+        self.may = threading.Event()
         ae = pynetdicom.AE("VNA")
         ae.supported_contexts = pynetdicom.StoragePresentationContexts[:120]
 
         def store(event: Any) -> int:
-            time.sleep(seconds)
+            if len(self.stored) == rests:
+                self.may.wait(120)
             self.stored.append((id(event.assoc), event.request.AffectedSOPInstanceUID))
             return _SUCCESS
 
@@ -146,7 +150,7 @@ def client(tool: str, *words: object) -> subprocess.Popen[str]:
 
 
 def succeeds(process: subprocess.Popen[str]) -> None:
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=240)
     assert process.returncode == 0, said
 
 
@@ -155,7 +159,7 @@ def test_a_study_that_is_being_stored_arrives_whole_over_its_one_association(
 ) -> None:
     files, port = data.ct(), free_port()
     with ExitStack() as stack:
-        servers = {f"vna{n}": Storage(address(n), port, 0.0) for n in (1, 2)}
+        servers = {f"vna{n}": Storage(address(n), port, 50) for n in (1, 2)}
         for each in servers.values():
             stack.callback(each.close)
         found = stack.enter_context(node(proxy, two(port, Application.DICOM), tmp_path))
@@ -163,11 +167,12 @@ def test_a_study_that_is_being_stored_arrives_whole_over_its_one_association(
         stack.callback(sender.kill)
         host = found.working()
         mine, other = servers.pop(host), *servers.values()
-        eventually(lambda: len(mine.stored) > 50)
+        eventually(lambda: len(mine.stored) == 50)
         found.drain(host)
         assert sender.poll() is None
         succeeds(client("storescu", "-aec", "VNA", VIP, PORT, files[0]))
         assert len(other.stored) == 1, "what is new goes elsewhere"
+        mine.may.set()
         succeeds(sender)
         found.becomes_idle_and_is_halted(host)
     assert sorted(uid for _, uid in mine.stored) == sorted(
@@ -183,16 +188,17 @@ def test_a_retrieval_goes_on_to_its_last_suboperation(proxy: Proxy, tmp_path: Pa
         peers = Peers(tmp_path, stack, client=free_port())
         _dcmqrscp(peers)
         succeeds(client("storescu", "-aec", "QR", HOME, peers.archive, *files))
-        home = Storage(HOME, peers.client, 0.05)
+        home = Storage(HOME, peers.client, 5)
         stack.callback(home.close)
         found = stack.enter_context(node(proxy, two(peers.archive, Application.DICOM), tmp_path))
         keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}")
         mover = client("movescu", "-aec", "QR", "-S", "-aem", "HOME", *keys, VIP, PORT)
         stack.callback(mover.kill)
-        eventually(lambda: len(home.stored) > 5)
+        eventually(lambda: len(home.stored) == 5)
         host = found.working()
         found.drain(host)
         assert found.longest(host) is not None
+        home.may.set()
         succeeds(mover)
         found.becomes_idle_and_is_halted(host)
     assert len({uid for _, uid in home.stored}) == len(home.stored) == 40

@@ -82,7 +82,7 @@ def test_sh_goes_by_the_address_and_mh_by_the_port_too(net: Net) -> None:
 def test_weight_zero_takes_nothing_new(net: Net) -> None:
     for scheduler in Scheduler:
         net.apply(site(echo("Zero", scheduler=scheduler, weights=(0, 100, 100))))
-        assert {net.connect(source).server for source in SOURCES[:20]} == {"s2", "s3"}
+        assert net.servers_of_new() == {"s2", "s3"}
 
 
 def test_ipv6(net: Net) -> None:
@@ -145,8 +145,9 @@ def test_an_icmp_error_reaches_the_server_that_it_is_about(net: Net) -> None:
     with wire:
         wire.settimeout(30)
         net.client.call(_send_frag_needed, talk.wire.getsockname())
-        packet = wire.recv(2048)
-    assert packet[20:22] == b"\x03\x04"  # destination unreachable, fragmentation needed
+        packet = b""
+        while packet[20:22] != b"\x03\x04":  # destination unreachable, fragmentation needed
+            packet = wire.recv(2048)
     assert packet[48:50] == struct.pack("!H", PORT)
     talk.close()
 
@@ -170,6 +171,9 @@ def test_counters_count_what_was_sent(net: Net) -> None:
     talk = net.connect(SOURCES[0])
     word = "x" * 50_000  # goes through tc as a super-packet: counted as the frames it stands for
     assert talk.say(word) == "s1"
+    sent_again = struct.unpack_from("I", talk.wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[
+        0
+    ]
     talk.close()
     net.until(lambda: net.active("Bytes") == {"s1": 0}, "the connection has ended")
 
@@ -182,7 +186,7 @@ def test_counters_count_what_was_sent(net: Net) -> None:
     counted = net.node.call(net.engine.services)["Bytes"]
     assert (counted.connections, counted.closed, counted.refused) == (1, 1, 0)
     segments = 50_000 // 1448
-    assert 50_000 + 52 * segments <= counted.bytes_in < 50_000 + 52 * (segments + 60)
+    assert 50_000 + 52 * segments <= counted.bytes_in < 50_000 + 52 * (segments + 60) + 1500 * sent_again
 
 
 def _bound(source: str) -> socket.socket:

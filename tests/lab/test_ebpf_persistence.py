@@ -34,8 +34,8 @@ def tied(name: str, timeout: int = TIMEOUT, mask: int = 32, **changes: Any) -> V
 def test_a_client_stays_until_the_timeout_and_not_beyond(net: Net) -> None:
     net.apply(site(tied("Exact")))
     assert len({net.connect(SOURCES[0]).server for _ in range(50)}) == 1
-    last = time.monotonic()
     servers = [net.connect(SOURCES[0]).server]
+    last = time.monotonic()
     for _ in range(3):
         time.sleep(TIMEOUT + 0.1 - (time.monotonic() - last))
         servers.append(net.connect(SOURCES[0]).server)
@@ -60,19 +60,34 @@ def test_the_end_is_where_the_document_says(net: Net) -> None:
 
 def test_a_new_connection_renews(net: Net) -> None:
     net.apply(site(tied("Renew")))
-    first = net.connect(SOURCES[2]).server
+
+    def stays() -> bool:
+        first = net.connect(SOURCES[2]).server
+        return all(net.connect(SOURCES[2]).server == first for _ in _each_half_of_the_timeout())
+
+    assert any(stays() for _ in range(3))
+
+
+def _each_half_of_the_timeout() -> Iterator[None]:
+    """Four times. Who moves on each time after the time-out has moved on by then.
+
+    The machine may stand still for longer than the time-out: so these tests try three times.
+    """
     for _ in range(4):
         time.sleep(TIMEOUT / 2)
-        assert net.connect(SOURCES[2]).server == first
+        yield
 
 
 def test_traffic_of_a_live_connection_renews(net: Net) -> None:
     net.apply(site(tied("Live")))
-    talk = net.connect(SOURCES[3])
-    for _ in range(4):
-        time.sleep(TIMEOUT / 2)
-        talk.say()
-    assert net.connect(SOURCES[3]).server == talk.server
+
+    def stays() -> bool:
+        talk = net.connect(SOURCES[3])
+        for _ in _each_half_of_the_timeout():
+            talk.say()
+        return net.connect(SOURCES[3]).server == talk.server
+
+    assert any(stays() for _ in range(3))
 
 
 def test_clients_under_one_mask_share_a_server(net: Net) -> None:

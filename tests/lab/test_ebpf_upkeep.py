@@ -26,10 +26,14 @@ def test_a_server_that_cannot_be_reached_yet_gets_nothing_until_it_can(net: Net)
     try:
         net.node.ip("neighbour flush all")
         net.apply(site(echo("Late")))
-        assert {net.connect(source).server for source in SOURCES[:9]} == {"s1", "s3"}
+        reachable = {"s1", "s3"}
+        net.until(
+            lambda: {s.host for s in net.slots() if s.ifindex and any(s.mac)} >= reachable, "two are found"
+        )
+        assert net.servers_of_new() == reachable
     finally:
         net.bridge.ip("link set s2 up")
-    net.until(lambda: net.connect(SOURCES[0]).server == "s2", "s2 takes connections", 30)
+    net.until(lambda: net.connect(SOURCES[0]).server == "s2", "s2 takes connections")
 
 
 def test_a_changed_mac_is_followed(net: Net) -> None:
@@ -37,7 +41,7 @@ def test_a_changed_mac_is_followed(net: Net) -> None:
     assert net.connect(SOURCES[0]).server == "s1"
     space = net.servers["s1"]
     space.ip("link set eth0 address 02:00:00:00:11:11")
-    space.do("ping", "-c", "1", "-w", "2", "10.77.0.2")  # whatever it sends tells the node
+    space.do("ping", "-c", "1", "-w", "30", "10.77.0.2")  # whatever it sends tells the node
     net.until(
         lambda: any(s.mac.hex() == "020000001111" for s in net.slots()), "the node knows the new MAC", 60
     )
@@ -99,11 +103,13 @@ def test_the_oldest_flow_of_each_server_is_known(net: Net) -> None:
     young = net.connect(SOURCES[1])
     net.sweep(10**10, 10**10, 10**10, 10**10)
     assert lasting().keys() == {old.server, young.server}
-    assert lasting()[old.server] > 1.2 > lasting()[young.server] >= 0 or old.server == young.server
+    found = lasting()
+    assert found[young.server] >= 0
+    assert found[old.server] - found[young.server] > 1.1 or old.server == young.server
     old.close()
-    net.until(lambda: old.server not in lasting() or old.server == young.server, "it has ended", 30)
+    net.until(lambda: old.server not in lasting() or old.server == young.server, "it has ended")
     young.close()
-    net.until(lambda: lasting() == {}, "both have ended", 30)
+    net.until(lambda: lasting() == {}, "both have ended")
 
 
 def test_a_count_that_drifted_is_put_right(net: Net) -> None:

@@ -22,8 +22,9 @@ from pathlib import Path
 import pytest
 
 from tests.builders import seen
-from tests.lab.proxy import PORT, Proxy, address, local_site, service
+from tests.lab.proxy import PORT, Proxy, address, eventually, head, local_site, service
 from tests.pki import Root
+from tests.ports import free_port
 from willis.certificates.store import CertificateStore
 from willis.lab import data
 from willis.model.config import Config
@@ -43,8 +44,8 @@ _ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 _UPLOAD = 50 << 20
 _RELOADS, _FLIPS = 50, 500
 _DICOM_PORT = 11112
-_SCP_PORT = 20_000 + os.getpid() % 10_000
-"""Of this run alone: storescp listens on all addresses."""
+_SCP_PORT = free_port()
+"""storescp listens on all addresses."""
 VIP, SECURE = str(address(101)), str(address(102))
 
 
@@ -83,6 +84,11 @@ class _Server(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class _Servers(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
 
 
 @dataclass
@@ -157,10 +163,8 @@ class WebSocket:
         self._wire = socket.create_connection((VIP, PORT), timeout=30)
         asked = b"GET /ws HTTP/1.1\r\nHost: pacs.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         self._wire.sendall(asked + _KEY + b"Sec-WebSocket-Version: 13\r\n\r\n")
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self._wire.recv(1024)
-        assert head.startswith(b"HTTP/1.1 101"), head
+        said = head(self._wire)
+        assert said.startswith(b"HTTP/1.1 101"), said
 
     def talk(self) -> None:
         self._wire.sendall(b"frame")
@@ -172,10 +176,18 @@ class WebSocket:
 
 def upload() -> None:
     wire = http.client.HTTPConnection(VIP, PORT, timeout=60)
-    wire.request("POST", "/studies", body=bytes(_UPLOAD), headers={"Host": "pacs.example"})
+    headers = {"Host": "pacs.example", "Content-Length": str(_UPLOAD)}
+    wire.request("POST", "/studies", body=_pieces(), headers=headers)
     answer = wire.getresponse()
     assert (answer.status, answer.read()) == (200, b"stored")
     wire.close()
+
+
+def _pieces() -> Iterator[bytes]:
+    """As over a slow line: so there is one on its way at each change, and the machine has time for others."""
+    for _ in range(_UPLOAD >> 20):
+        yield bytes(1 << 20)
+        time.sleep(0.02)
 
 
 def store(files: list[Path]) -> None:
@@ -190,9 +202,8 @@ def site(proxy: Proxy, tmp_path: Path) -> Iterator[Config]:
     CertificateStore(proxy.home / "certificates").put(
         "pacs", Root("Drill").issue("pacs.example").pem_with_key
     )
-    webs = [ThreadingHTTPServer((str(address(n)), PORT), _Server) for n in (1, 2)]
+    webs = [_Servers((str(address(n)), PORT), _Server) for n in (1, 2)]
     for web in webs:
-        web.daemon_threads = True
         threading.Thread(target=web.serve_forever, args=(0.02,), daemon=True).start()
     archive = ["storescp", "--ignore", "--fork", str(_SCP_PORT)]
     archives = [subprocess.Popen(archive, env={**os.environ, "TCP_NODELAY": "1"}, cwd=tmp_path)]
@@ -201,6 +212,7 @@ def site(proxy: Proxy, tmp_path: Path) -> Iterator[Config]:
     plain = service(pool=pool, persistence=None)
     dicom = replace(plain, name="Dicom", application=Application.DICOM, ports=(_DICOM_PORT,), pool=scp)
     try:
+        eventually(_archive_listens)
         yield local_site(plain, replace(plain, name="Secure", vip=address(102), tls=Tls(("pacs",))), dicom)
     finally:
         for web in webs:
@@ -209,6 +221,11 @@ def site(proxy: Proxy, tmp_path: Path) -> Iterator[Config]:
         for each in archives:
             each.kill()
             each.wait()
+
+
+def _archive_listens() -> bool:
+    with socket.socket() as wire:
+        return wire.connect_ex((str(address(1)), _SCP_PORT)) == 0
 
 
 def test_fifty_reloads_and_five_hundred_changes_fail_nothing(proxy: Proxy, site: Config) -> None:

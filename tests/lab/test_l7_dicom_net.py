@@ -118,10 +118,10 @@ def serve(net: NatNet, engines: tuple[Any, Any], port: int, **changes: Any) -> N
 
 def send(net: NatNet, title: str, files: list[Path]) -> str:
     """What storescu says; nothing if all was stored."""
-    words = [STORESCU, "--required", "-to", "10", "-aet", title, "-aec", "ORTHANC", VIP, str(PORT)]
+    words = [STORESCU, "--required", "-to", "60", "-aet", title, "-aec", "ORTHANC", VIP, str(PORT)]
     words += map(str, files)
     done = net.client.call(
-        lambda: subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+        lambda: subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     )
     return "" if done.returncode == 0 else str(done.stderr)
 
@@ -199,7 +199,7 @@ def store(net: NatNet, tmp_path: Path) -> Iterator[Path]:
 def _accepts() -> bool:
     try:
         socket.create_connection(("10.78.2.11", _STORE), 5).close()
-    except ConnectionRefusedError:
+    except OSError:
         return False
     return True
 

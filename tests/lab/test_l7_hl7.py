@@ -38,12 +38,14 @@ def control_of(text: bytes) -> str:
 
 
 class Receiver:
-    """An MLLP server at vnaN: it notes the control ids that it got, and acknowledges after a while."""
+    """An MLLP server at vnaN: it notes the control ids that it got, and acknowledges as soon as it may."""
 
     def __init__(self, number: int) -> None:
         self.name = f"vna{number}"
         self.got: list[str] = []
         self.wait_s = 0.0
+        self.may = threading.Event()
+        self.may.set()
         self._listener = socket.create_server((str(address(number)), _PORT), backlog=50)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -60,6 +62,7 @@ class Receiver:
             for block in blocks(client):
                 control = control_of(block)
                 self.got.append(control)
+                self.may.wait(120)
                 time.sleep(self.wait_s)
                 ack = f"MSH|^~\\&|RIS|WARD|LAB|WARD|20260101||ACK|A{control}|T|2.5.1\rMSA|AA|{control}\r"
                 client.sendall(BEGIN + ack.encode() + END)
@@ -197,9 +200,11 @@ def ended(sock: socket.socket) -> bool:
     """Whether the connection has ended; says no at once."""
     sock.setblocking(False)
     try:
-        return sock.recv(1) == b""
+        return sock.recv(1, socket.MSG_PEEK) == b""
     except BlockingIOError:
         return False
+    except ConnectionResetError:
+        return True
     finally:
         sock.settimeout(30)
 
@@ -247,13 +252,11 @@ def test_idle_ones_end_and_one_that_waits_for_its_ack_gets_it(
     proxy: Proxy, receivers: list[Receiver], reload: bool
 ) -> None:
     proxy.apply(config := ris(1))
-    receivers[0].wait_s = 4.0
     with idle() as quiet, idle() as used, idle() as waiting:
-        receivers[0].wait_s = 0.0
         send(used, "USED")
         answers = blocks(used)
         assert b"AA|USED" in next(answers)
-        receivers[0].wait_s = 4.0
+        receivers[0].may.clear()
         send(waiting, "SLOW")
         eventually(lambda: "SLOW" in receivers[0].got)
         if reload:
@@ -261,6 +264,7 @@ def test_idle_ones_end_and_one_that_waits_for_its_ack_gets_it(
         proxy.apply(config, ordered(config, "vna1", Admin.DRAIN))
         eventually(refreshed(proxy, lambda: ended(quiet) and ended(used)))
         assert not ended(waiting)
+        receivers[0].may.set()
         answers = blocks(waiting)
         assert b"AA|SLOW" in next(answers)
         eventually(refreshed(proxy, lambda: ended(waiting)))
@@ -271,13 +275,14 @@ def test_a_sender_that_does_not_wait_gets_the_acks_of_all_that_was_delivered(
     proxy: Proxy, receivers: list[Receiver]
 ) -> None:
     proxy.apply(config := ris(1))
-    receivers[0].wait_s = 0.7
+    receivers[0].may.clear()
     with idle() as sender:
-        for control in ("A", "B", "C"):
-            send(sender, control)
+        # In one piece: with the first of them all three have passed the proxy.
+        sender.sendall(b"".join(BEGIN + message(control) + END for control in ("A", "B", "C")))
         eventually(lambda: receivers[0].got == ["A"])
         proxy.apply(config, ordered(config, "vna1", Admin.DRAIN))
         send(sender, "D")
+        receivers[0].may.set()
         acknowledged: list[bytes] = []
         reader = threading.Thread(target=lambda: acknowledged.extend(blocks(sender)), daemon=True)
         reader.start()
@@ -320,15 +325,16 @@ def test_a_halted_or_dead_server_is_given_time_for_an_ack_but_not_for_ever(
 ) -> None:
     proxy.apply(config := ris(1))
     away = seen(config, Verdict.DEAD) if dead else ordered(config, "vna1", Admin.HALT)
-    receivers[0].wait_s = 2.0
+    receivers[0].may.clear()
     with idle() as sender, idle() as stranger:
         send(sender, "ONE")
         stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
         eventually(lambda: receivers[0].got == ["ONE"])
         proxy.apply(config, away)
         eventually(refreshed(proxy, lambda: ended(stranger)))
+        receivers[0].may.set()
         assert b"AA|ONE" in next(blocks(sender))
-        receivers[0].wait_s = 30.0
+        receivers[0].may.clear()
         proxy.apply(config)
         with idle() as second:
             send(second, "TWO")
@@ -338,6 +344,7 @@ def test_a_halted_or_dead_server_is_given_time_for_an_ack_but_not_for_ever(
             assert not ended(second)
             monkeypatch.setattr(hl7, "_LAST_MS", 100)
             eventually(refreshed(proxy, lambda: ended(second)))
+        receivers[0].may.set()
 
 
 def test_the_fallback_is_left_when_the_pool_is_back(proxy: Proxy, receivers: list[Receiver]) -> None:
@@ -360,11 +367,15 @@ def test_a_half_closed_sender_waits_as_long_as_agreed(
 ) -> None:
     monkeypatch.setattr(hl7, "HALF_CLOSED_S", patience_s)
     proxy.apply(ris(1))
-    receivers[0].wait_s = 2.5
+    receivers[0].may.clear()
     with idle() as sender:
         send(sender, "ONE")
         sender.shutdown(socket.SHUT_WR)
+        if patience_s > 2.5:
+            time.sleep(2.5)
+            receivers[0].may.set()
         answered = [b for b in blocks(sender) if b"AA|ONE" in b]
+    receivers[0].may.set()
     assert bool(answered) is (patience_s > 2.5)
 
 

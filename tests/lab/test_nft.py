@@ -97,7 +97,7 @@ def test_snat_shows_a_chosen_source_and_the_route_s_where_the_server_is_far(net:
 @pytest.mark.parametrize("make", [nat, snat])
 def test_datagrams(net: NatNet, vip: str, make: Callable[..., VirtualService]) -> None:
     net.serve(site(udp(make(vip=vip, port=OTHER))))
-    answers = [net.datagram(vip).split() for _ in range(16)]
+    answers = [net.datagram(vip).split() for _ in range(32)]
     sees_client = make is nat
     client, node = (CLIENT6, NODE6) if ":" in vip else (CLIENT, NODE)
     assert {seen for _, seen, _ in answers} == {client if sees_client else node}
