@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.node import WILLIS, Node
+from tests.web.node import PASSWORD, WILLIS, Node
 
 pytestmark = pytest.mark.lab
 
@@ -24,10 +24,13 @@ def token(node: Node, tmp_path: Path) -> Path:
     node.console("token", "remove", "remote-cli")
 
 
-def _ask(node: Node, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def _ask(
+    node: Node, *arguments: str, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*WILLIS, *arguments],
         env={**os.environ, "WILLIS_URL": f"https://127.0.0.1:{node.port}", **environment},
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -63,6 +66,14 @@ def test_a_tokens_rights_end_where_it_says(node: Node, token: Path) -> None:
     )
     assert found.returncode == 1
     assert "may not" in found.stderr
+
+
+def test_ones_own_account_needs_no_token_but_the_password(node: Node) -> None:
+    trust = {"WILLIS_FINGERPRINT": _fingerprint(node)}
+    found = _ask(node, "me", "sessions", "ann", "--json", stdin=f"{PASSWORD}\n", **trust)
+    assert found.returncode == 0, found.stderr
+    assert {row["name"] for row in json.loads(found.stdout)["sessions"]} == {"ann"}
+    assert _ask(node, "me", "sessions", "ann", stdin="wrong\n", **trust).returncode == 1
 
 
 def test_a_stranger_in_between_gets_no_token(node: Node, token: Path) -> None:

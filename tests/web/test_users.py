@@ -8,15 +8,17 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.web.node import PASSWORD, USER, Node
+from tests.web.node import PASSWORD, USER, WILLIS, Node
 from willis.__main__ import app
 
 
@@ -76,6 +78,44 @@ def test_users_by_the_command_line(engine: Node) -> None:
     refused = willis(engine, "user", "remove", "ann", expect=1)
     assert "last administrator" in refused.stderr
     assert PASSWORD not in willis(engine, "audit", "export").stdout
+
+
+def test_ones_own_account_by_the_command_line(engine: Node) -> None:
+    old, new = "the first of her words", "the second of her words"
+    willis(engine, "user", "add", "eve", "--role", "viewer", stdin=f"{old}\n")
+    elsewhere = asked(engine, "", "POST", "/login", json={"name": "eve", "password": old}).json()["session"]
+    assert "wrong" in willis(engine, "me", "password", "eve", stdin=f"{new}\n{new}\n", expect=1).stderr
+    weak = willis(engine, "me", "password", "eve", stdin=f"{old}\nshort\n", expect=1)
+    assert "12 to 1000 characters" in weak.stderr
+    rows = json.loads(willis(engine, "me", "sessions", "eve", "--json", stdin=f"{old}\n").stdout)["sessions"]
+    other = next(row["session"] for row in rows if row["source"] == "192.0.2.7")
+    assert len(rows) == 2
+    willis(engine, "me", "end-sessions", "eve", other, stdin=f"{old}\n")
+    assert asked(engine, f"Willis-Session {elsewhere}").status_code == 401
+    willis(engine, "me", "password", "eve", stdin=f"{old}\n{new}\n")
+    secret, codes = set_up(engine, "eve", new)
+    code = pyotp.TOTP(secret).at(int(time.time()) + 30)  # each code works once; half a minute is forgiven
+    assert "1 ended" in willis(engine, "me", "end-sessions", "eve", stdin=f"{new}\n{code}\n").stdout
+    willis(engine, "me", "remove-second-factor", "eve", stdin=f"{new}\n{codes[0]}\n")
+    assert not json.loads(willis(engine, "user", "show", "eve", "--json").stdout)["second_factor"]
+    assert json.loads(willis(engine, "login-sessions", "list", "--json").stdout)["sessions"] == []
+    willis(engine, "user", "remove", "eve")
+
+
+def set_up(node: Node, name: str, password: str) -> tuple[str, list[str]]:
+    """Whoever sets up a second factor answers with what the app makes of the secret just shown."""
+    environment = {**os.environ, "WILLIS_SOCKET": str(node.run / "engine.sock")}
+    command = [*WILLIS, "me", "second-factor", name, "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as asking:
+        assert asking.stdin is not None
+        assert asking.stdout is not None
+        asking.stdin.write(f"{password}\n")
+        asking.stdin.flush()
+        begun = json.loads(asking.stdout.readline())
+        answer, _ = asking.communicate(pyotp.TOTP(begun["secret"]).now() + "\n", timeout=60)
+    assert asking.returncode == 0
+    return begun["secret"], json.loads(answer)["recovery_codes"]
 
 
 def test_tokens_by_the_command_line(engine: Node) -> None:

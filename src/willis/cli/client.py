@@ -21,6 +21,9 @@ DEFAULT_SOCKET = Path("/run/willis/engine.sock")
 Json = dict[str, Any]
 
 _AGAIN_S = 1.0
+_LOGIN = "/login"
+_COOKIE = "__Host-willis"
+"""By which the web process gives the session of whoever signs in; the engine's own sockets say it."""
 
 
 class Unreachable(Exception):
@@ -43,10 +46,20 @@ class Refusal(Exception):
 class Client:
     """One engine. ``timeout`` covers a whole request: an apply may wait for a reload."""
 
-    def __init__(self, place: Path | Remote, timeout: float = 60.0) -> None:
-        """``place``: its socket, or another node."""
+    def __init__(self, place: Path | Remote, timeout: float = 60.0, session: str | None = None) -> None:
+        """``place``: its socket, or another node. ``session``: asked as the person who signed in."""
         self.place = place
         self._timeout = timeout
+        self._session = session
+
+    def signed_in(self, body: Json) -> Client:
+        """The same engine, asked as the person of ``body`` (name, password and perhaps a code)."""
+        with self._http(self._timeout) as http:
+            answer = http.post(f"/api/v1{_LOGIN}", json=body)
+        if not answer.is_success:
+            raise _refusal(answer)
+        session = answer.cookies.get(_COOKIE) or answer.json()["session"]
+        return Client(self.place, self._timeout, session)
 
     def get(self, route: str) -> Json:
         return self._ask("GET", route, None)
@@ -127,7 +140,7 @@ class Client:
         place = self.place
         name = place.url if isinstance(place, Remote) else str(place)
         try:
-            with _connection(place, timeout) as http:
+            with _connection(place, timeout, self._session) as http:
                 yield http
         except httpx.TimeoutException:
             raise Unreachable(
@@ -145,15 +158,17 @@ class Client:
             raise Unreachable(f"no engine answers at {name} ({error}); {remedy}") from None
 
 
-def _connection(place: Path | Remote, timeout: float | None) -> httpx.Client:
+def _connection(place: Path | Remote, timeout: float | None, session: str | None) -> httpx.Client:
+    proof = f"Willis-Session {session}" if session else None
     if isinstance(place, Remote):
-        headers = {"Authorization": f"Bearer {place.token}"}
-        return httpx.Client(
-            verify=place.trust, base_url=place.url, timeout=timeout, headers=headers, trust_env=False
-        )
-    # No TLS here. Left alone, httpx reads all of the system's authorities for it: half a command's time.
-    transport = httpx.HTTPTransport(uds=str(place), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    return httpx.Client(transport=transport, base_url="http://engine", timeout=timeout)
+        proof = proof or (f"Bearer {place.token}" if place.token else None)
+        url, transport = place.url, httpx.HTTPTransport(verify=place.trust)
+    else:
+        # No TLS here. Left alone, httpx reads all of the system's authorities for it: half a command's time.
+        no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        url, transport = "http://engine", httpx.HTTPTransport(uds=str(place), verify=no_tls)
+    headers = {"Authorization": proof} if proof else {}
+    return httpx.Client(transport=transport, base_url=url, timeout=timeout, headers=headers, trust_env=False)
 
 
 def socket_path(twin: Path | None) -> tuple[Path, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from rich.markup import escape
 
 from willis.cli import show
 from willis.cli.client import Client, Json
+from willis.cli.typed import typed
 from willis.config.scalars import Duration, Unfit
 from willis.terminal import table
 
@@ -84,7 +84,7 @@ def _change_users(app: typer.Typer, asking: Asking) -> None:
         """Make a user. The password is asked for, or is the first line of standard input."""
         if not role:
             raise typer.BadParameter("name at least one, as in --role operator", param_hint="--role")
-        _set(asking, ctx, name, {"grants": _roles(role), "password": _password()}, as_json)
+        _set(asking, ctx, name, {"grants": _roles(role), "password": typed("Password", twice=True)}, as_json)
 
     @app.command("set")
     def change(
@@ -98,7 +98,9 @@ def _change_users(app: typer.Typer, asking: Asking) -> None:
         if not role and not password:
             raise typer.BadParameter("give --role or --password")
         body: Json = {"grants": _roles(role)} if role else {}
-        _set(asking, ctx, name, body | ({"password": _password()} if password else {}), as_json)
+        if password:
+            body["password"] = typed("Password", twice=True)
+        _set(asking, ctx, name, body, as_json)
 
     @app.command()
     def remove(ctx: typer.Context, name: User, as_json: AsJson = False) -> None:
@@ -232,13 +234,6 @@ def _grants(rows: list[Json]) -> str:
         for row in rows
     ]
     return "; ".join(said)
-
-
-def _password() -> str:
-    """From a person twice, or from a pipe; never from the command line, which everybody can read."""
-    if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _seconds(given: str) -> int:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import typer
 
 from willis.cli import (
+    account,
     acme,
     api,
     audit,
@@ -72,10 +74,13 @@ Where = Annotated[str, typer.Argument(help="HOST (in all its services), or SERVI
 
 
 @contextmanager
-def _asking(ctx: typer.Context) -> Iterator[Client]:
-    """A client for the engine; what goes wrong becomes a sentence and an exit code."""
+def _asking(ctx: typer.Context, *, token: bool = True) -> Iterator[Client]:
+    """A client for the engine; what goes wrong becomes a sentence and an exit code.
+
+    ``token``: towards another node, with the token of the environment.
+    """
     try:
-        yield Client(remote.from_environment(os.environ) or _local(ctx.obj))
+        yield Client(remote.from_environment(os.environ, token=token) or _local(ctx.obj))
     except (Unreachable, remote.NotReachable) as error:
         show.failure(str(error), [])
         raise typer.Exit(3) from None
@@ -98,6 +103,7 @@ doctor.add(app, _asking)
 identity.add(app, _asking)
 stream.add(app, _asking)
 app.add_typer(acme.commands(_asking), name="acme")
+app.add_typer(account.commands(partial(_asking, token=False)), name="me")
 app.add_typer(api.commands(_asking), name="api")
 app.add_typer(audit.commands(_asking), name="audit")
 app.add_typer(certificate.commands(_asking), name="certificate")

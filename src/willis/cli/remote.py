@@ -29,12 +29,13 @@ class Remote:
     """Where it is, and what it is asked with."""
 
     url: str
-    token: str
+    token: str | None
+    """None: somebody signs in."""
     trust: ssl.SSLContext
 
 
-def from_environment(environment: Mapping[str, str]) -> Remote | None:
-    """The node that ``WILLIS_URL`` names; None: none. Raises NotReachable."""
+def from_environment(environment: Mapping[str, str], *, token: bool = True) -> Remote | None:
+    """The node that ``WILLIS_URL`` names, asked with a ``token`` or not; None: none. Raises NotReachable."""
     url = environment.get("WILLIS_URL")
     if not url:
         return None
@@ -42,9 +43,8 @@ def from_environment(environment: Mapping[str, str]) -> Remote | None:
     if found is None:
         raise NotReachable(f"WILLIS_URL is https://HOST or https://HOST:PORT, not {url[:200]!r}")
     host, port = found["host"].strip("[]"), int(found["port"] or 443)
-    return Remote(
-        url.rstrip("/"), _token(environment.get("WILLIS_TOKEN_FILE")), _trust(environment, host, port)
-    )
+    with_token = _token(environment.get("WILLIS_TOKEN_FILE")) if token else None
+    return Remote(url.rstrip("/"), with_token, _trust(environment, host, port))
 
 
 def _token(file: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from willis.cli import show
 from willis.cli.client import Client
+from willis.cli.typed import typed
 from willis.terminal import table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
@@ -42,7 +42,7 @@ def commands(asking: Asking) -> typer.Typer:
     @app.command("set")
     def put(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         """Store or replace a secret; it is asked for, or is the first line of standard input."""
-        value = _value()
+        value = typed("Secret", twice=True)
         with asking(ctx) as engine:
             answer = engine.put(f"/secrets/{name}", {"value": value})
         if as_json:
@@ -61,10 +61,3 @@ def commands(asking: Asking) -> typer.Typer:
             show.out.print(f"secret {name} is removed")
 
     return app
-
-
-def _value() -> str:
-    """From a person twice, or from a pipe; never from the command line, which everybody can read."""
-    if sys.stdin.isatty():
-        return str(typer.prompt("Secret", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\r\n")
