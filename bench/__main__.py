@@ -1,6 +1,6 @@
 """``python -m bench WHAT [--json] [--rounds N] [--quick]``: run from the repository's root.
 
-WHAT is l4, l7, store, scale, failover, checks or flap.
+WHAT is l4, l7, store, scale, failover, checks, flap or history.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import checks, failover, flap, l7, scale, store
+from bench import checks, failover, flap, history, l7, scale, store
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -83,6 +83,11 @@ def _flap(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], R
     return flap.as_json(figures), flap.table(figures)
 
 
+def _history(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    figures = history.measure(600 if options.quick else 3_700 * (options.rounds or 1), tell)
+    return figures.as_json(), history.table(figures)
+
+
 def _store(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
     figures = store.measure(
         100 if options.quick else 500, options.rounds or (1 if options.quick else 3), tell
@@ -98,6 +103,7 @@ _BENCHES = {
     "failover": _failover,
     "checks": _checks,
     "flap": _flap,
+    "history": _history,
 }
 
 
@@ -110,7 +116,7 @@ def _options() -> argparse.Namespace:
         " l7: the proxy beside one tuned by hand; store: a CT study directly and through it;"
         " scale: time to apply 1,000 services;"
         " failover: how long clients meet a killed server; checks: what looking costs;"
-        " flap: what 1,000 flapping servers cost",
+        " flap: what 1,000 flapping servers cost; history: what recording costs",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--quick", action="store_true", help="under 40 s, coarser")

@@ -17,6 +17,7 @@ from willis.api import (
     documents,
     entries,
     events,
+    graphs,
     identity,
     logs,
     me,
@@ -59,6 +60,7 @@ def build(controller: Controller, home: Path) -> FastAPI:
     entries.routes(app, controller)
     orders.routes(app, controller)
     logs.routes(app, controller.logbook)
+    graphs.routes(app, controller.history)
     if controller.renewal is not None:
         acme.routes(app, controller.renewal)
     certificates.routes(app, controller.certificates)

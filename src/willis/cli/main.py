@@ -26,6 +26,7 @@ from willis.cli import (
     certificate,
     doctor,
     entries,
+    graph,
     identity,
     live,
     remote,
@@ -100,6 +101,7 @@ def _local(find_twin: FindTwin) -> Path:
 
 live.add(app, _asking)
 doctor.add(app, _asking)
+graph.add(app, _asking)
 identity.add(app, _asking)
 stream.add(app, _asking)
 app.add_typer(acme.commands(_asking), name="acme")

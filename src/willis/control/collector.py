@@ -44,6 +44,10 @@ class Collector:
         self._streams: dict[int, asyncio.Task[None]] = {}
         """By process; those that ended stay, so that none is read twice from its beginning."""
         self._task: asyncio.Task[None] | None = None
+        self._began = time.time()
+        self.counts: dict[tuple[str, str], tuple[int, int]] = {}
+        """Lines ever, and those of what failed, by (service, host) and of whole services (host empty). Lines
+        from before the start do not count: they would come all at once."""
 
     def start(self) -> None:
         """Begin to follow."""
@@ -60,6 +64,7 @@ class Collector:
         for gone in self._services.keys() - set(names):
             self._services[gone].news.close()
         self._services = {name: self._services.get(name) or _Service() for name in names}
+        self.counts = {key: count for key, count in self.counts.items() if key[0] in self._services}
 
     def last(self, service: str, most: int) -> list[Access]:
         """The newest lines of a service, oldest first."""
@@ -122,6 +127,10 @@ class Collector:
         service.lines.append(access)
         service.window.add(access)
         service.news.tell(access)
+        if access.at >= self._began:
+            for host in {"", access.host or ""}:
+                lines, failed = self.counts.get((access.service, host), (0, 0))
+                self.counts[access.service, host] = (lines + 1, failed + (not access.ok))
 
 
 async def _process(reader: asyncio.StreamReader) -> int:

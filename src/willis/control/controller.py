@@ -22,12 +22,14 @@ from willis.control.directory import Directory
 from willis.control.doctor import Doctor
 from willis.control.events import Events
 from willis.control.feedback import Listening
+from willis.control.history import History
 from willis.control.identity import Identity
 from willis.control.logbook import Logbook
 from willis.control.loop import Loop
 from willis.control.oidc import Provider
 from willis.control.orders import Orders
 from willis.control.paths import Look, Paths
+from willis.control.recorder import Recorder
 from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
@@ -96,6 +98,8 @@ class Controller:
         self.identity.directory = directory.ask
         self.changes = Changes(store, self.loop, self.secrets.lacking)
         self.logbook = Logbook(self.loop)
+        recorder = Recorder(self.loop, self.logbook.counts)
+        self.history = History(recorder, store.database.path.with_name("history.db"))
         self.orders = Orders(self.loop, store, self.audit.itself)
         self.oldest = Oldest(self.loop)
         self._listening = Listening()
@@ -106,7 +110,7 @@ class Controller:
         alerter = Alerter(node, certificates.authority_path, self.sealed)
         sources = [alerter.failures, self._listening.silent, self.doctor.errors]
         self._audit_export = AuditExport(node, self.loop, store.database, certificates)
-        sources.append(self._audit_export.conditions)
+        sources += [self._audit_export.conditions, self.history.conditions]
         if renewal is not None:
             sources.append(renewal.conditions)
         self.events = Events(self.loop, store, alerter, sources)
@@ -121,6 +125,7 @@ class Controller:
         self.loop.start()
         self.changes.start(self._returned)
         self.logbook.start()
+        self.history.start()
         self.orders.start()
         self.events.start()
         self._audit_export.start()
@@ -154,6 +159,7 @@ class Controller:
         self._listening.close()
         if self.renewal is not None:
             await self.renewal.close()
+        await self.history.close()
         await self.loop.close()
         self._keep_health()
         self.store.close()
@@ -310,6 +316,7 @@ class Controller:
         self._tracks[looked_at] = after
         self._shares.saw(looked_at, before, after)
         self._paths.saw(looked_at, before, after)
+        self.history.recorder.looked(looked_at, result)
         if after.health == before.health:
             return
         log.debug("%s is %s: %s", looked_at, after.health.verdict, after.health.reason)

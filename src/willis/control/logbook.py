@@ -47,6 +47,10 @@ class Logbook:
         if self._collector is not None:
             self._collector.know([s.name for s in self._loop.config.services])
 
+    def counts(self) -> Mapping[tuple[str, str], tuple[int, int]]:
+        """Lines since the start, and those of what failed, by (service, host); no host: of the service."""
+        return {} if self._collector is None else self._collector.counts
+
     def last(self, name: str, most: int) -> list[dict[str, object]]:
         """The newest lines of a service, oldest first. Raises Refused."""
         return [row(access) for access in self._of(name).last(name, most)]

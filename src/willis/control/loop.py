@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
 from willis.control.budget import Budget
+from willis.control.gains import Place, Reading
 from willis.engines.port import Engine, EngineError, Traffic
 from willis.model.config import Config
 from willis.model.status import Status
@@ -44,7 +45,7 @@ class Keeper:
         self.engine = engine
         self.sentence = f"{engine.name}: not started"
         self.failed = False
-        self.traffic: dict[tuple[str, str], Traffic] = {}
+        self.reading = Reading()
         """Counters as of the last pass."""
         self.alarms: tuple[str, ...] = ()
         """As of the last pass."""
@@ -54,6 +55,11 @@ class Keeper:
         self._budget = Budget(_LOGGED)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=engine.name)
         self.wake = asyncio.Event()
+
+    @property
+    def traffic(self) -> Mapping[Place, Traffic]:
+        """Counters by (service, host) as of the last pass."""
+        return self.reading.traffic
 
     def settled(self, config: Config, status: Status) -> bool:
         """Whether the engine has taken just these: not failed, and nothing newer waits for its next pass."""
@@ -101,7 +107,7 @@ class Keeper:
             log.info("%s again, as it should be", self.sentence)
         self.failed = False
         self._follows = (config, status)
-        self.traffic = self.engine.traffic()
+        self.reading = Reading(time.monotonic(), self.engine.traffic())
         self.alarms = self.engine.alarms()
 
     def _tell(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.builders import dr, seen, site, web
 from willis.control import orders as room
 from willis.control.changes import Refused
+from willis.control.gains import Reading
 from willis.control.loop import Loop
 from willis.control.orders import Orders
 from willis.control.store import Store
@@ -36,7 +37,7 @@ class Desk:
         return dict(self.loop.status.admin)
 
     def carries(self, host: str, active: int) -> None:
-        self.loop.keepers[0].traffic = {("DicomRouting", host): Traffic(active=active)}
+        self.loop.keepers[0].reading = Reading(0.0, {("DicomRouting", host): Traffic(active=active)})
 
     async def until(self, admin: dict[Place, Admin]) -> None:
         async with asyncio.timeout(20):
