@@ -22,7 +22,7 @@ from willis.control.store import Store
 from willis.engines.addresses.compile import compile_vips
 from willis.engines.ebpf.compile import compile_l4
 from willis.engines.memory import MemoryEngine
-from willis.engines.port import Client, EngineError
+from willis.engines.port import Client, EngineError, Traffic
 from willis.model.check import Check, Target
 from willis.model.config import Config
 from willis.model.service import Address
@@ -194,6 +194,35 @@ def test_a_plan_changes_nothing_and_only_the_plan_of_that_name_is_applied(
         refusal = await s.post("/apply", 409, document=changed, checksum="another")
         assert "new plan" in refusal["detail"]
         assert (await s.post("/apply", document=changed, checksum=plan["checksum"]))["revision"] == 2
+
+    tell(story)
+
+
+def test_plan_and_apply_say_how_many_sessions_a_change_drops_and_the_plan_stays_the_same_as_they_come_and_go(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        changed = DOCUMENT.replace("10.60.0.101", "10.60.0.105")
+        carried = s.controller.loop.keepers[0]
+        carried.traffic = {("DicomRouting", "vna1"): Traffic(3), ("DicomRouting", "gone"): Traffic(1)}
+        plan = await s.post("/plan", document=changed)
+        found = {i["service"]: i for i in plan["impact"]}
+        assert found["DicomRouting"] == {
+            "service": "DicomRouting",
+            "effect": "drops",
+            "sessions": 4,
+            "drops": 4,
+            "why": "10.60.0.101 leaves eth0",
+        }
+        assert found["VitreaRead"]["effect"] == "none"
+        carried.traffic = {("DicomRouting", "vna1"): Traffic(2)}
+        done = await s.post("/apply", document=changed, checksum=plan["checksum"], confirm_s=60)
+        assert {i["service"]: i["drops"] for i in done["impact"]}["DicomRouting"] == 2
+        carried.traffic = {("DicomRouting", "vna1"): Traffic(1)}
+        back = await s.post("/undo")
+        assert {i["service"]: i["drops"] for i in back["impact"]}["DicomRouting"] == 1
+        assert all(i["effect"] == "none" for i in (await s.post("/apply", document=DOCUMENT))["impact"])
 
     tell(story)
 

@@ -133,6 +133,16 @@ class StatusAnswer(TypedDict):
     services: list[ServiceRow]
 
 
+class ImpactRow(TypedDict):
+    """What becomes of a service's sessions: ``sessions`` were open, ``drops`` of them are cut, and why."""
+
+    service: str
+    effect: Literal["none", "new-sessions", "drops"]
+    sessions: int
+    drops: int
+    why: str
+
+
 class AppliedAnswer(TypedDict):
     """What runs now. ``changed``: whether it is another document than before."""
 
@@ -140,6 +150,7 @@ class AppliedAnswer(TypedDict):
     digest: str
     confirm_until: float | None
     changed: bool
+    impact: list[ImpactRow]
 
 
 class RevisionRow(TypedDict):

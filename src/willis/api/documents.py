@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from willis.control.controller import Controller
 from willis.control.store import Revision
 from willis.model.identity import Caller, Need
 from willis.plan.diff import Change
+from willis.plan.impact import Impact
 
 Json = dict[str, Any]
 
@@ -34,7 +36,7 @@ def routes(app: FastAPI, controller: Controller) -> None:
     @app.post("/api/v1/plan", **needs(Need.CONFIGURE, whole=True))
     async def plan(body: DocumentBody) -> Json:
         """What applying a document would do."""
-        return _plan(await controller.changes.plan(body.document), await _sessions(controller))
+        return _plan(await controller.changes.plan(body.document))
 
     @app.post("/api/v1/apply", **needs(Need.CONFIGURE, whole=True))
     async def apply(body: ApplyBody, who: Asking) -> Json:
@@ -82,12 +84,6 @@ def _history(app: FastAPI, controller: Controller) -> None:
         return {"old": old, "new": new, "diff": list(lines(*texts))}
 
 
-async def _sessions(controller: Controller) -> dict[str, int]:
-    report = await controller.status()
-    rows: Any = report["services"]
-    return {row["name"]: row["sessions"]["active"] for row in rows}
-
-
 def _known(controller: Controller, number: int) -> Revision:
     found = controller.store.revision(number)
     if found is None:
@@ -109,7 +105,21 @@ def applied(revision: Revision, controller: Controller, before: str) -> Json:
         "digest": revision.digest,
         "confirm_until": until,
         "changed": revision.digest != before,
+        "impact": _impact(revision.impact),
     }
+
+
+def _impact(found: Iterable[Impact]) -> list[Json]:
+    return [
+        {
+            "service": i.service,
+            "effect": i.effect.value,
+            "sessions": i.sessions,
+            "drops": i.drops,
+            "why": i.why,
+        }
+        for i in found
+    ]
 
 
 def _difference(change: Change) -> list[str]:
@@ -120,14 +130,11 @@ def _difference(change: Change) -> list[str]:
     return [f"{sign}{value}" for sign, value in (("-", have), ("+", want)) if value is not None]
 
 
-def _plan(plan: Plan, sessions: dict[str, int]) -> Json:
+def _plan(plan: Plan) -> Json:
     return {
         "base": plan.base,
         "checksum": plan.checksum,
-        "impact": [
-            {"service": i.service, "effect": i.effect.value, "sessions": sessions.get(i.service, 0)}
-            for i in plan.impact
-        ],
+        "impact": _impact(plan.impact),
         "changes": [
             {
                 "engine": c.engine,

@@ -22,7 +22,6 @@ _STATE = {
     "degraded": "[yellow]▲ degraded[/]",
     "down": "[red]■ down[/]",
 }
-_EFFECT = {"none": "no effect", "new-sessions": "new sessions only", "drops": "[red]drops sessions[/]"}
 
 
 def as_json(content: Json) -> None:
@@ -128,6 +127,9 @@ def show_order(answer: Json) -> None:
 def show_applied(answer: Json) -> None:
     """Which revision runs, and until when somebody must confirm it."""
     out.print(f"revision {answer['revision']} is running")
+    for i in answer["impact"]:
+        if i["effect"] == "drops":
+            out.print(f"[red]■[/] {escape(i['service'])}: {_effect(i)}, since {escape(i['why'])}")
     if answer["confirm_until"] is not None:
         out.print(
             f"[yellow]▲ only until {when(answer['confirm_until'])}:[/] keep it with 'willis confirm', "
@@ -155,14 +157,7 @@ def show_plan(plan: Json, diff: bool = False) -> None:
         for c in plan["changes"]:
             out.print(f"[bold]{c['engine']} {escape(c['key'])}[/]")
             _show_lines(c["diff"])
-    touched = [i for i in plan["impact"] if i["effect"] != "none"]
-    if not plan["changes"] and not touched:
-        out.print("Nothing would change.")
-    if touched:
-        grid = table("service", "effect", "live sessions")
-        for i in touched:
-            grid.add_row(escape(i["service"]), _EFFECT[i["effect"]], str(i["sessions"]))
-        out.print(grid)
+    _show_impact(plan)
     if plan["changes"]:
         grid = table("engine", "action", "what", "how")
         for c in plan["changes"]:
@@ -172,6 +167,25 @@ def show_plan(plan: Json, diff: bool = False) -> None:
         out.print(f"[red]■ the guard refuses this plan:[/] it {escape(plan['guard']['reason'])}")
     show_problems(plan["problems"])
     out.print(f"base revision {plan['base'] or 'none'} · plan {plan['checksum']}")
+
+
+def _show_impact(plan: Json) -> None:
+    touched = [i for i in plan["impact"] if i["effect"] != "none"]
+    if not plan["changes"] and not touched:
+        out.print("Nothing would change.")
+    if touched:
+        grid = table("service", "open now", "effect", "why")
+        for i in touched:
+            grid.add_row(escape(i["service"]), str(i["sessions"]), _effect(i), escape(i["why"]))
+        out.print(grid)
+        others = len(plan["impact"]) - len(touched)
+        out.print(f"no effect on {others} other service{'s' if others != 1 else ''}")
+
+
+def _effect(row: Json) -> str:
+    if row["effect"] != "drops":
+        return "new sessions only"
+    return f"[red]drops {row['drops']} session{'s' if row['drops'] != 1 else ''}[/]"
 
 
 def show_explanation(found: Json) -> None:

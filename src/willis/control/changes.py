@@ -136,7 +136,7 @@ class Changes:
             base=running.number if running else None,
             checksum=_checksum(running, document),
             config=config,
-            impact=impact(self._loop.config, config),
+            impact=self._impact(config),
             changes=tuple(changes),
             guard=guard(self._loop.config, config),
             warnings=loaded.problems,
@@ -200,7 +200,7 @@ class Changes:
         if not plan.guard.ok and not wish.force:
             raise Refused(f"the guard refuses this plan: it {plan.guard.reason}")
         if running is not None and running.digest == digest(document):
-            return running
+            return replace(running, impact=plan.impact)
         if wish.confirm_s is not None and running is None:
             raise Refused("this is the first document: there is nothing that could return; apply it for good")
         return await self._take(document, plan, wish, running)
@@ -216,7 +216,7 @@ class Changes:
         if wish.confirm_s is not None and running is not None:
             trial = Trial(candidate.number, running.number, wish.author, self._clock() + wish.confirm_s)
         self._store.promote(candidate.number, trial)
-        return candidate
+        return replace(candidate, impact=plan.impact)
 
     async def _take_back(self, trial: Trial, note: str) -> Revision:
         """Old or new, whole: if we die between the two, the next start takes the trial back itself."""
@@ -224,12 +224,17 @@ class Changes:
         config = None if base is None else load(base.document).config
         if base is None or config is None:
             raise Refused(f"revision {trial.base} does not load any more; correct and apply a document")
+        effect = self._impact(config)
         try:
             await self._loop.adopt(config)
         except EngineError as error:
             raise Refused(f"revision {trial.base} cannot return yet: {error}") from error
         self._store.revert(trial, note)
-        return base
+        return replace(base, impact=effect)
+
+    def _impact(self, config: Config) -> tuple[Impact, ...]:
+        """Of ``config`` on the sessions that are open now."""
+        return impact(self._loop.config, config, self._loop.open_now())
 
     async def _watch(self, returned: Callable[[Trial], None]) -> None:
         while True:

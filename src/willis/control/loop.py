@@ -146,6 +146,10 @@ class Loop:
                 found[place] = found.get(place, Traffic()) + counted
         return found
 
+    def open_now(self) -> dict[tuple[str, str], int]:
+        """Connections open by (service, host), at servers that left too, as of each engine's last pass."""
+        return {place: counted.active for place, counted in self.traffic().items()}
+
     def wake(self) -> None:
         """Have every engine look at Config and Status again now."""
         for keeper in self.keepers:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from willis.model.audit import Act, Entry
 from willis.model.check import Target
 from willis.model.event import Event, Severity
 from willis.model.status import Admin, Health, Place, Verdict
+from willis.plan.impact import Impact
 from willis.plan.terms import Term
 
 _SCHEMA = """
@@ -93,6 +94,8 @@ class Revision:
     state: Standing
     note: str
     """Why it was refused; empty else."""
+    impact: tuple[Impact, ...] = field(default=(), compare=False)
+    """Of the change that has just made it the running one; it is told and not kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What ``willis status`` says of servers at a glance."""
+"""What ``willis status`` says of servers at a glance, and a plan of sessions."""
 
 from __future__ import annotations
 
@@ -54,3 +54,44 @@ def test_a_drain_says_what_is_still_open() -> None:
     assert said(3, 310) == "3 connections open now, the longest for 5m10s"
     assert said(3, 11_100).endswith("for 3h05m")
     assert said(3, 187_200).endswith("for 2d04h")
+
+
+def impact(service: str, effect: str, sessions: int, why: str) -> dict[str, Any]:
+    drops = sessions if effect == "drops" else 0
+    return {"service": service, "effect": effect, "sessions": sessions, "drops": drops, "why": why}
+
+
+IMPACT = [
+    impact("Archive", "drops", 12, "10.60.0.101 leaves eth0"),
+    impact("Mwl", "drops", 1, "10.60.0.107 leaves eth0"),
+    impact("Web", "new-sessions", 3, "scheduler changes"),
+    impact("Plain", "none", 9, ""),
+]
+
+
+def test_a_plan_says_how_many_sessions_it_drops_and_why() -> None:
+    plan = {
+        "impact": IMPACT,
+        "changes": [],
+        "guard": {"ok": True},
+        "problems": [],
+        "base": 1,
+        "checksum": "ab",
+    }
+    with show.out.capture() as said:
+        show.show_plan(plan)
+    lines = [" ".join(line.split()) for line in said.get().splitlines()]
+    assert "Archive 12 drops 12 sessions 10.60.0.101 leaves eth0" in lines
+    assert "Mwl 1 drops 1 session 10.60.0.107 leaves eth0" in lines
+    assert "Web 3 new sessions only scheduler changes" in lines
+    assert "no effect on 1 other service" in lines
+
+
+def test_what_was_applied_says_which_sessions_it_dropped() -> None:
+    with show.out.capture() as said:
+        show.show_applied({"revision": 2, "confirm_until": None, "impact": IMPACT})
+    assert said.get().splitlines() == [
+        "revision 2 is running",
+        "■ Archive: drops 12 sessions, since 10.60.0.101 leaves eth0",
+        "■ Mwl: drops 1 session, since 10.60.0.107 leaves eth0",
+    ]

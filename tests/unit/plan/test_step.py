@@ -1,17 +1,13 @@
-"""Diff, guard and impact: what a step from one site to another is."""
+"""Diff and guard: what a step from one site to another is."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from ipaddress import IPv4Address
-
 import pytest
 
-from tests.builders import dr, server, site, web
-from willis.model.service import Scheduler, VirtualService
+from tests.builders import dr, site
+from willis.model.service import VirtualService
 from willis.plan.diff import Action, diff
 from willis.plan.guard import guard
-from willis.plan.impact import Effect, impact
 
 
 def test_diff_creates_updates_and_deletes_in_the_order_of_keys() -> None:
@@ -36,23 +32,3 @@ def test_the_guard_refuses_to_remove_most_services(before: int, after: int, ok: 
 
 def test_the_guard_says_what_it_refuses() -> None:
     assert "removes 3 of 4 services (S1, S2, S3)" in guard(site(*_many(4)), site(*_many(1))).reason
-
-
-@pytest.mark.parametrize(
-    ("changed", "effect"),
-    [
-        ({}, Effect.NONE),
-        ({"scheduler": Scheduler.SH}, Effect.NEW_SESSIONS),
-        ({"pool": (server(1),)}, Effect.NEW_SESSIONS),
-        ({"ports": (11112, 11113)}, Effect.NEW_SESSIONS),
-        ({"ports": (11113,)}, Effect.DROPS),
-        ({"vip": IPv4Address("10.60.0.120")}, Effect.DROPS),
-    ],
-)
-def test_impact_on_live_sessions(changed: dict[str, object], effect: Effect) -> None:
-    assert impact(site(dr()), site(replace(dr(), **changed)))[0].effect is effect
-
-
-def test_impact_of_services_that_come_and_go() -> None:
-    found = {i.service: i.effect for i in impact(site(dr()), site(web()))}
-    assert found == {"DicomRouting": Effect.DROPS, "VitreaRead": Effect.NEW_SESSIONS}
