@@ -2,8 +2,8 @@
 
 An hour passes as fast as it can: every second an engine's counters move everywhere and the recorder
 ticks; minutes are folded and noted, and the hour goes into chunks on disk. Only the recording's CPU
-counts. The anchor is what the engine did every second before there was a history: adding the counters
-up by service for ``willis top``.
+counts. The anchor is adding the same counters up by service once a second, which ``willis top`` did
+before there was a history.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from willis.control.loop import Loop
 from willis.control.recorder import Recorder
 from willis.engines.memory import MemoryEngine
 from willis.engines.port import Traffic
-from willis.model.check import Check
+from willis.model.check import Check, Target
 from willis.model.config import Config
 from willis.model.service import Forwarding, RealServer, VirtualService
 from willis.model.status import Verdict
@@ -71,7 +71,7 @@ def table(figures: Figures) -> Table:
     shown = plain_table(
         "what", "figure", "target", title=f"{_SERVICES} services x {_SERVERS}, {figures.seconds} s"
     )
-    shown.add_row("adding up for 'willis top', the anchor", f"{figures.anchor_percent:.2f} % of a core", "")
+    shown.add_row("adding the counters up, the anchor", f"{figures.anchor_percent:.2f} % of a core", "")
     shown.add_row("recording, all of it", f"{figures.percent:.2f} % of a core", f"{_CPU_TARGET:g} %")
     shown.add_row("the longest work in one second", f"{figures.longest_ms:.0f} ms", "")
     shown.add_row("memory", f"{figures.megabytes:.0f} MB", f"{_MEMORY_TARGET:g} MB")
@@ -107,8 +107,10 @@ class _Run:
             began = time.process_time()
             totals_of(self._loop)
             anchor += time.process_time() - began
+            looks = self._looks(second)
             took = time.process_time()
-            self._look(second)
+            for look in looks:
+                self._history.recorder.looked(*look)
             self._history.tick()
             took = time.process_time() - took
             longest = max(longest, took)
@@ -136,11 +138,10 @@ class _Run:
         counted = (Traffic(n % 97, n, n * 1000, n * 9000) for n in self._totals)
         self._loop.keepers[0].reading = Reading(self._now, dict(zip(self._places, counted, strict=True)))
 
-    def _look(self, second: int) -> None:
+    def _looks(self, second: int) -> list[tuple[Target, Result]]:
         """Every server is looked at each five seconds."""
-        for target in self._targets[second % _CHECK_S :: _CHECK_S]:
-            result = Result(0.0, Verdict.UP, "", 0.2 + second % 7 / 10)
-            self._history.recorder.looked(target, result)
+        due = self._targets[second % _CHECK_S :: _CHECK_S]
+        return [(target, Result(0.0, Verdict.UP, "", 0.2 + second % 7 / 10)) for target in due]
 
 
 def _site() -> Config:

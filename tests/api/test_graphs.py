@@ -56,6 +56,22 @@ def test_a_graph_is_columns_of_the_finest_steps_that_reach_so_far(tell: Callable
     tell(story)
 
 
+def test_top_tells_the_last_seconds_of_the_same(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        measured(s, 10)
+        found = {row["name"]: row for row in (await s.get("/top"))["services"]}
+        assert found["DicomRouting"]["per_second"] == {
+            "connections": 10.0,
+            "bytes_in": 1000,
+            "bytes_out": None,
+        }
+        assert found["DicomRouting"]["active"] == 3
+        assert found["VitreaRead"]["per_second"]["connections"] == 0
+
+    tell(story)
+
+
 def test_what_there_is_no_graph_of_is_refused(tell: Callable[[Story], None]) -> None:
     async def story(s: Site) -> None:
         await s.post("/apply", document=DOCUMENT)

@@ -29,7 +29,6 @@ from willis.control.loop import Loop
 from willis.control.oidc import Provider
 from willis.control.orders import Orders
 from willis.control.paths import Look, Paths
-from willis.control.recorder import Recorder
 from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
 from willis.control.report import advice, sentence, service_row
@@ -98,8 +97,7 @@ class Controller:
         self.identity.directory = directory.ask
         self.changes = Changes(store, self.loop, self.secrets.lacking)
         self.logbook = Logbook(self.loop)
-        recorder = Recorder(self.loop, self.logbook.counts)
-        self.history = History(recorder, store.database.path.with_name("history.db"))
+        self.history = History(self.logbook.recorder, store.database.path.with_name("history.db"))
         self.orders = Orders(self.loop, store, self.audit.itself)
         self.oldest = Oldest(self.loop)
         self._listening = Listening()

@@ -6,7 +6,7 @@ other's go on. Of a counter seen for the first time nobody knows since when it g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from willis.engines.port import Traffic
@@ -49,50 +49,51 @@ class Pairs:
 
 
 @dataclass(slots=True)
-class Gain:
-    """Of one place, or of a whole service."""
+class Gains:
+    """Of many series, by their rows: sums of the places that belong to each."""
 
-    active: int = 0
+    seen: list[bool]
+    """Whether ``active`` is known."""
+    active: list[int]
     """Open at the end."""
-    connections: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    known: bool = False
-    """Whether ``connections`` and ``bytes_in`` are."""
-    out_known: bool = False
+    counted: list[bool]
+    """Whether ``connections`` and ``bytes_in`` are known."""
+    connections: list[int]
+    bytes_in: list[int]
+    counted_out: list[bool]
+    """Whether ``bytes_out`` is known."""
+    bytes_out: list[int]
 
 
-def by_place(pair: Pair) -> dict[Place, Gain]:
-    """What each place gained."""
-    before, after = pair
-    found = {}
-    for place, now in after.traffic.items():
-        found[place] = gain = Gain()
-        _add(gain, before.traffic.get(place), now)
-    return found
+def gains(pair: Pair, rows: Mapping[Place, Sequence[int]], count: int) -> Gains:
+    """What ``count`` series gained. ``rows``: the series that a place belongs to, such as its service.
+
+    Written out in one loop, since it goes over all places every second.
+    """
+    before, after = pair[0].traffic.get, pair[1].traffic
+    seen, counted, counted_out = [False] * count, [False] * count, [False] * count
+    active, connections, bytes_in, bytes_out = [0] * count, [0] * count, [0] * count, [0] * count
+    for place, now in after.items():
+        was, out = before(place), now.bytes_out
+        for row in rows.get(place, ()):
+            seen[row] = True
+            active[row] += now.active
+            if was is None:
+                continue
+            made, size = now.total - was.total, now.bytes_in - was.bytes_in
+            if made >= 0 and size >= 0:
+                counted[row] = True
+                connections[row] += made
+                bytes_in[row] += size
+            if out is not None and was.bytes_out is not None and out >= was.bytes_out:
+                counted_out[row] = True
+                bytes_out[row] += out - was.bytes_out
+    return Gains(seen, active, counted, connections, bytes_in, counted_out, bytes_out)
 
 
-def by_service(pair: Pair) -> dict[str, Gain]:
-    """What each service gained. Summed here, since 5,000 servers are read every second."""
-    before, after = pair
-    found: dict[str, Gain] = {}
-    for place, now in after.traffic.items():
-        gain = found.get(place[0])
-        if gain is None:
-            gain = found[place[0]] = Gain()
-        _add(gain, before.traffic.get(place), now)
-    return found
-
-
-def _add(gain: Gain, was: Traffic | None, now: Traffic) -> None:
-    gain.active += now.active
-    if was is None:
-        return
-    connections, bytes_in = now.total - was.total, now.bytes_in - was.bytes_in
-    if connections >= 0 and bytes_in >= 0:
-        gain.connections += connections
-        gain.bytes_in += bytes_in
-        gain.known = True
-    if now.bytes_out is not None and was.bytes_out is not None and now.bytes_out >= was.bytes_out:
-        gain.bytes_out += now.bytes_out - was.bytes_out
-        gain.out_known = True
+def added(column: list[float], gained: list[int], known: list[bool], seconds: float) -> list[float]:
+    """A column with what one more engine knows, by the second. NaN: nothing is known."""
+    return [
+        value if not is_known else gain / seconds if value != value else value + gain / seconds
+        for value, gain, is_known in zip(column, gained, known, strict=True)
+    ]

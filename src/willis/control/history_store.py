@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from willis.control.database import Database, StoreError
+from willis.control.database import Database
 from willis.control.frames import WIDTH, Band, Chunk, Frame, Key, fold, merge, pack, unpack
 
 log = logging.getLogger("willis.history")
@@ -63,8 +63,8 @@ class HistoryStore:
 
     def note(self, frame: Frame) -> None:
         """Keep a finished minute. Later ones go: the clock went back."""
-        keys = list(frame.rows)[: len(frame.band.avg) // WIDTH]
-        series = array("I", [self._made(key) for key in keys])
+        numbers = self._made(list(frame.rows))
+        series = array("I", [numbers[key] for key in frame.rows])
         band = frame.band.avg + frame.band.low + frame.band.high
         self._db.transaction(
             ("DELETE FROM minute WHERE number >= ?", (frame.number,)),
@@ -98,6 +98,7 @@ class HistoryStore:
         for hour, together in groupby(frames, lambda frame: frame.number // _STEPS[MINUTE]):
             minutes = list(together)
             keys = list(dict.fromkeys(key for frame in minutes for key in frame.rows))
+            self._made(keys)
             for first in range(0, len(keys), _BATCH):
                 batch = keys[first : first + _BATCH]
                 self._db.transaction(*(s for key in batch for s in self._chunks(key, hour, minutes)))
@@ -106,7 +107,7 @@ class HistoryStore:
 
     def _chunks(self, key: Key, hour: int, minutes: Iterable[Frame]) -> Iterator[_Statement]:
         """The hour of a series, and the day that its quarters belong to."""
-        first, series = hour * _STEPS[MINUTE], self._made(key)
+        first, series = hour * _STEPS[MINUTE], self._numbers[key]
         new: Chunk = [None] * _STEPS[MINUTE]
         for frame in minutes:
             new[frame.number - first] = frame.of(key)
@@ -186,12 +187,14 @@ class HistoryStore:
             self._numbers[key] = int(row[0])
         return self._numbers[key]
 
-    def _made(self, key: Key) -> int:
-        self._db.execute("INSERT OR IGNORE INTO series (service, host) VALUES (?, ?)", key)
-        found = self._number(key)
-        if found is None:
-            raise StoreError(f"{self._db.path} lost a series just written; check the disk")
-        return found
+    def _made(self, keys: Iterable[Key]) -> dict[Key, int]:
+        """The numbers of series, which get one if they have none."""
+        sql = "INSERT INTO series (service, host) VALUES (?, ?)"
+        new = [key for key in keys if self._number(key) is None]
+        self._db.transaction(*((sql, key) for key in new))
+        for key in new:
+            self._number(key)
+        return self._numbers
 
 
 def folded(bands: Iterable[Band | None]) -> Band | None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 
 from willis.control.changes import Refused, Unknown
 from willis.control.collector import Collector
+from willis.control.frames import METRICS, Frame, fold_frames
 from willis.control.loop import Loop
-from willis.control.rates import Rates
+from willis.control.recorder import Recorder
 from willis.engines.port import Logs, Traffic
 from willis.model.access import Access
 from willis.model.service import VirtualService
 
-_SAMPLE_S = 1.0
+_LATELY = 5
+"""Rates are of so many seconds."""
 
 
 class Logbook:
@@ -23,24 +23,20 @@ class Logbook:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._rates = Rates()
+        self.recorder = Recorder(loop, self.counts)
         self._collector = next(
             (Collector(k, k.engine) for k in loop.keepers if isinstance(k.engine, Logs)), None
         )
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to follow and to measure."""
+        """Begin to follow."""
         if self._collector is not None:
             self._collector.start()
-        self._task = asyncio.get_running_loop().create_task(self._measure())
 
     def close(self) -> None:
         """Stop; traffic goes on."""
         if self._collector is not None:
             self._collector.close()
-        if self._task is not None:
-            self._task.cancel()
 
     def follow(self) -> None:
         """Take lines of the services that the running document has."""
@@ -75,22 +71,25 @@ class Logbook:
     def top(self) -> dict[str, object]:
         """``top --json``: every service, in the document's order."""
         totals = totals_of(self._loop)
+        newest = list(self.recorder.seconds)[-_LATELY:]
+        lately = fold_frames(0, newest) if newest else None
         rows = [
-            self._row(service, totals.get(service.name, Traffic())) for service in self._loop.config.services
+            self._row(service, totals.get(service.name, Traffic()), lately)
+            for service in self._loop.config.services
         ]
         return {"services": rows}
 
-    def _row(self, service: VirtualService, total: Traffic) -> dict[str, object]:
-        rate = self._rates.of(service.name)
+    def _row(self, service: VirtualService, total: Traffic, lately: Frame | None) -> dict[str, object]:
+        rate = _rates(lately, service.name)
         last = None if self._collector is None else self._collector.summary(service.name)
         seen = last if last is not None and last.count else None
         return {
             "name": service.name,
             "active": total.active,
             "per_second": {
-                "connections": round(rate.connections, 2),
-                "bytes_in": round(rate.bytes_in),
-                "bytes_out": None if rate.bytes_out is None else round(rate.bytes_out),
+                "connections": round(rate["connections"] or 0.0, 2),
+                "bytes_in": round(rate["bytes_in"] or 0),
+                "bytes_out": None if rate["bytes_out"] is None else round(rate["bytes_out"]),
             },
             "minute": None if seen is None else asdict(seen),
         }
@@ -103,10 +102,12 @@ class Logbook:
             raise Refused("no engine of this node writes an access log")
         return self._collector
 
-    async def _measure(self) -> None:
-        while True:
-            self._rates.sample(time.monotonic(), totals_of(self._loop))
-            await asyncio.sleep(_SAMPLE_S)
+
+def _rates(lately: Frame | None, service: str) -> dict[str, float | None]:
+    """Each metric's mean of the last seconds; None: not known."""
+    band = None if lately is None else lately.of((service, ""))
+    means = [None] * len(METRICS) if band is None else [v if v == v else None for v in band.avg]
+    return dict(zip(METRICS, means, strict=True))
 
 
 def totals_of(loop: Loop) -> Mapping[str, Traffic]:

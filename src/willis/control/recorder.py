@@ -7,11 +7,13 @@ of the steady one, and the steps that frames belong to are of the wall's.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from math import nan
 
-from willis.control.frames import METRICS, WIDTH, Band, Frame, Frames, Key
-from willis.control.gains import Gain, Pairs, by_place, by_service
+from willis.control.frames import METRICS, Band, Frame, Frames, Key
+from willis.control.gains import Pairs, Place, added, gains
 from willis.control.loop import Loop
 from willis.engines.port import Logs
 from willis.model.check import Target
@@ -34,6 +36,16 @@ _COLUMN = {name: column for column, name in enumerate(METRICS)}
 _CONNECTIONS, _ACTIVE, _IN, _OUT = (_COLUMN[m] for m in ("connections", "active", "bytes_in", "bytes_out"))
 _REQUESTS, _ERRORS, _CHECK, _OPEN = (_COLUMN[m] for m in ("requests", "errors", "check_ms", "servers_open"))
 
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What a tier measures."""
+
+    count: int
+    rows: Mapping[Place, Sequence[int]]
+    """Those that a place counts for: its service, and in the finer detail itself."""
+
+
 Counts = Mapping[Key, tuple[int, int]]
 """Requests and those that failed, ever, by series."""
 
@@ -45,10 +57,14 @@ class _Tier:
         self.frames = frames
         self.number: int | None = None
         self.pairs = Pairs()
-        self.counts: Counts = {}
         self.at: float | None = None
-        self.looks: dict[Key, tuple[float, int]] = {}
-        """Milliseconds together, and how many, of good looks."""
+        self.counts: Counts = {}
+        self.wants(0)
+
+    def wants(self, series: int) -> None:
+        """Begin with the checks of so many series anew."""
+        self.took_ms, self.looks = [0.0] * series, [0] * series
+        """By row, of good looks of this step."""
 
 
 class Recorder:
@@ -61,11 +77,11 @@ class Recorder:
         self._fines = _Tier(Frames(FINE, _FINES, _FINES_BYTES))
         self._config: Config | None = None
         self._rows: dict[Key, int] = {}
-        self._services = 0
-        self._looked_for: dict[Target, list[Key]] = {}
+        self._series: dict[_Tier, _Series] = {}
+        self._looked_for: dict[Target, list[int]] = {}
         self._standings: tuple[Config, Status] | None = None
         self._standings_due = 0.0
-        self._open: dict[Key, int] = {}
+        self._open: list[float] = []
 
     @property
     def seconds(self) -> Frames:
@@ -86,20 +102,24 @@ class Recorder:
         """A check looked. How long one took that failed says nothing: a refusal is quick."""
         if not result.ok:
             return
-        for key in self._looked_for.get(looked_at, ()):
-            for tier in (self._seconds, self._fines):
-                took, looks = tier.looks.get(key, (0.0, 0))
-                tier.looks[key] = (took + result.took_ms, looks + 1)
+        for row in self._looked_for.get(looked_at, ()):
+            for tier in (self._fines, self._seconds):
+                if row < len(tier.looks):
+                    tier.looks[row] += 1
+                    tier.took_ms[row] += result.took_ms
 
     def tick(self, now: float, steady: float) -> None:
         """End the steps that are over. ``now``: seconds since the epoch; ``steady``: of a steady clock."""
         self._follow()
-        for tier, step in ((self._seconds, SECOND), (self._fines, FINE)):
-            number = int(now) // step - 1
-            if number != tier.number:
-                tier.number = number
-                self._count_standings(steady)
-                tier.frames.add(self._frame(tier, number, steady, each=step == FINE))
+        for tier in (self._seconds, self._fines):
+            number, last = int(now) // tier.frames.step_s - 1, tier.number
+            if number == last:
+                continue
+            tier.number = number
+            self._count_standings(steady)
+            values = self._values(tier, steady)
+            if last is not None:  # else the step began before us
+                tier.frames.add(Frame(number, self._rows, Band.measured(values)))
 
     def _follow(self) -> None:
         """Have a row for all that the running document has: services first, then their servers."""
@@ -107,94 +127,77 @@ class Recorder:
         if config is self._config:
             return
         self._config = config
-        keys = [(service.name, "") for service in config.services]
-        self._services = len(keys)
-        self._looked_for = {}
-        for service in config.services:
-            keys += [(service.name, server.host) for server in service.pool]
-            if service.fallback is not None:
-                keys.append((service.name, service.fallback.host))
-            for server in service.pool:
-                wanting = self._looked_for.setdefault(target(service, server), [])
-                wanting += [(service.name, server.host), (service.name, "")]
-        rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+        pools = {s.name: [*s.pool, *([s.fallback] if s.fallback else [])] for s in config.services}
+        services = [(name, "") for name in pools]
+        places = [(name, server.host) for name, pool in pools.items() for server in pool]
+        rows = {key: row for row, key in enumerate(dict.fromkeys([*services, *places]))}
         if list(rows) != list(self._rows):
             self._rows = rows
+        whole = {place: (rows[place[0], ""],) for place in places}
+        self._series = {
+            self._seconds: _Series(len(services), whole),
+            self._fines: _Series(len(rows), {place: (*whole[place], rows[place]) for place in places}),
+        }
+        self._looked_for = {}
+        for service in config.services:
+            for server in service.pool:
+                wanting = self._looked_for.setdefault(target(service, server), [])
+                wanting += self._series[self._fines].rows[service.name, server.host]
+        for tier, series in self._series.items():
+            tier.wants(series.count)
+        self._standings = None
 
     def _count_standings(self, steady: float) -> None:
         seen = (self._loop.config, self._loop.status)
-        if self._standings is not None and all(a is b for a, b in zip(seen, self._standings, strict=True)):
-            return
-        if steady < self._standings_due:
+        if self._standings is not None and (
+            steady < self._standings_due or all(a is b for a, b in zip(seen, self._standings, strict=True))
+        ):
             return
         began = time.thread_time()
-        self._standings, self._open = seen, {}
+        self._standings, self._open = seen, [0.0] * len(self._rows)
         for service in seen[0].services:
-            able = {m.server.host: int(m.takes_new) for m in members(service, seen[1])}
-            self._open |= {(service.name, host): each for host, each in able.items()}
-            self._open[service.name, ""] = sum(able.values())
+            for member in members(service, seen[1]):
+                for row in self._series[self._fines].rows[service.name, member.server.host]:
+                    self._open[row] += member.takes_new
         self._standings_due = steady + _SHARE * (time.thread_time() - began)
 
-    def _frame(self, tier: _Tier, number: int, steady: float, *, each: bool) -> Frame:
-        values = [nan] * (WIDTH * (len(self._rows) if each else self._services))
+    def _values(self, tier: _Tier, steady: float) -> Iterable[float]:
+        """All series of the step that ends now, row by row."""
+        series = self._series[tier]
+        columns = [[nan] * series.count for _ in METRICS]
         for keeper in self._loop.keepers:
             pair = tier.pairs.next(keeper.engine.name, keeper.reading, steady)
-            if pair is None:
+            if pair is None or not pair[1].traffic:
                 continue
             seconds = pair[1].at - pair[0].at
-            gains = _each(by_place(pair)) if each else _whole(by_service(pair))
-            logged = isinstance(keeper.engine, Logs)
-            for key, gain in gains:
-                row = self._rows.get(key)
-                if row is not None:
-                    _put(values, row * WIDTH, gain, seconds)
-                    if logged:
-                        values[row * WIDTH + _REQUESTS] = values[row * WIDTH + _ERRORS] = 0.0
-        self._put_counts(tier, values, steady)
-        self._put_looks(tier, values)
-        for key, count in self._open.items():
-            self._set(values, key, _OPEN, count)
-        return Frame(number, self._rows, Band.measured(values))
+            found = gains(pair, series.rows, series.count)
+            for column, gained, known, per in (
+                (_ACTIVE, found.active, found.seen, 1.0),
+                (_CONNECTIONS, found.connections, found.counted, seconds),
+                (_IN, found.bytes_in, found.counted, seconds),
+                (_OUT, found.bytes_out, found.counted_out, seconds),
+            ):
+                columns[column] = added(columns[column], gained, known, per)
+            if isinstance(keeper.engine, Logs):
+                for column in (_REQUESTS, _ERRORS):
+                    columns[column] = [0.0 if seen else nan for seen in found.seen]
+        self._put_counts(tier, columns, steady)
+        columns[_CHECK] = [
+            took / looks if looks else nan for took, looks in zip(tier.took_ms, tier.looks, strict=True)
+        ]
+        tier.wants(series.count)
+        columns[_OPEN] = self._open[: series.count]
+        return chain.from_iterable(zip(*columns, strict=True))
 
-    def _put_counts(self, tier: _Tier, values: list[float], steady: float) -> None:
+    def _put_counts(self, tier: _Tier, columns: list[list[float]], steady: float) -> None:
         """Requests since the last step, of services that have a log."""
-        before, tier.counts = tier.counts, dict(self._counts())
+        counts, before = self._counts(), tier.counts
+        tier.counts = {key: counts[key] for key in islice(self._rows, len(tier.looks)) if key in counts}
         since, tier.at = tier.at, steady
+        if since is None or steady <= since:
+            return
         for key, counted in tier.counts.items():
             was = before.get(key, (0, 0))
-            if counted != was and since is not None and steady > since:
-                self._set(values, key, _REQUESTS, (counted[0] - was[0]) / (steady - since))
-                self._set(values, key, _ERRORS, (counted[1] - was[1]) / (steady - since))
-
-    def _put_looks(self, tier: _Tier, values: list[float]) -> None:
-        looks, tier.looks = tier.looks, {}
-        for key, (took, count) in looks.items():
-            self._set(values, key, _CHECK, took / count)
-
-    def _set(self, values: list[float], key: Key, column: int, value: float) -> None:
-        at = self._rows.get(key, len(values)) * WIDTH + column
-        if at < len(values):
-            values[at] = value
-
-
-def _whole(gains: Mapping[str, Gain]) -> Iterable[tuple[Key, Gain]]:
-    return (((service, ""), gain) for service, gain in gains.items())
-
-
-def _each(gains: Mapping[Key, Gain]) -> Iterable[tuple[Key, Gain]]:
-    """Every place, for itself and for its service."""
-    for place, gain in gains.items():
-        yield place, gain
-        yield (place[0], ""), gain
-
-
-def _put(values: list[float], at: int, gain: Gain, seconds: float) -> None:
-    """Add to what another engine or another place has brought."""
-    found = [(_ACTIVE, float(gain.active))]
-    if gain.known:
-        found += [(_CONNECTIONS, gain.connections / seconds), (_IN, gain.bytes_in / seconds)]
-    if gain.out_known:
-        found.append((_OUT, gain.bytes_out / seconds))
-    for column, value in found:
-        known = values[at + column]
-        values[at + column] = value if known != known else known + value
+            if counted != was:
+                for column, now, then in zip((_REQUESTS, _ERRORS), counted, was, strict=True):
+                    columns[column][self._rows[key]] = (now - then) / (steady - since)

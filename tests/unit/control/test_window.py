@@ -5,9 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from willis.control.rates import Rate, Rates
 from willis.control.window import Window
-from willis.engines.port import Traffic
 from willis.model.access import Access, AccessKind
 
 
@@ -45,19 +43,3 @@ def test_percentiles_are_right_to_eight_percent(durations: list[int]) -> None:
         exact = ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
         assert shown is not None
         assert exact - 0.1 <= shown <= exact * 1.08 + 0.2
-
-
-def test_rates_come_from_counters() -> None:
-    rates = Rates(samples=3)
-    for second in range(5):
-        counted = Traffic(active=1, total=10 * second, bytes_in=1000 * second, bytes_out=None)
-        rates.sample(float(second), {"Dicom": counted})
-    assert rates.of("Dicom") == Rate(10.0, 1000.0, None)
-    assert rates.of("unknown") == Rate()
-
-
-def test_counters_begun_anew_are_no_negative_rate() -> None:
-    rates = Rates()
-    rates.sample(0.0, {"Web": Traffic(total=100, bytes_out=5000)})
-    rates.sample(1.0, {"Web": Traffic(total=3, bytes_out=10)})
-    assert rates.of("Web") == Rate(0.0, 0.0, 0.0)
