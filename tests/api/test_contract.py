@@ -40,7 +40,10 @@ def test_main_answers_have_the_shapes_that_scripts_rely_on(tell: Callable[[Story
             ("POST", "/apply", applied),
             ("POST", "/drain", order),
             ("POST", "/validate", await s.post("/validate", document="x")),
-            *[("GET", path, await s.get(path)) for path in ("/status", "/history", "/events", "/audit")],
+            *[
+                ("GET", path, await s.get(path))
+                for path in ("/status", "/checks", "/history", "/events", "/audit")
+            ],
         ):
             answered = ANSWERS[method, f"/api/v1{path}"]
             exact(contract, answered.__name__, answer)

@@ -88,6 +88,30 @@ def test_a_check_asked_for_now_is_shown_and_changes_no_verdict(tell: Callable[[S
     tell(story)
 
 
+def test_the_checks_say_what_they_ask_and_what_came_of_it(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        (row, *_) = (await s.get("/checks"))["checks"]
+        assert (row["service"], row["asks"]) == ("DicomRouting", "a TCP handshake, never completed")
+        assert (row["servers"][0]["verdict"], row["servers"][0]["last"]) == ("unknown", None)
+        s.see(Verdict.UP)
+        s.see(Verdict.DEAD, "vna2")
+        row = await s.get("/checks/DicomRouting")
+        found = {each["host"]: (each["verdict"], each["last"]["ok"]) for each in row["servers"]}
+        assert (found["vna1"], found["vna2"]) == (("up", True), ("dead", False))
+        assert row["servers"][1]["last"]["decoded"] == "seen dead"
+        assert (row["servers"][0]["address"], row["servers"][0]["port"]) == ("10.60.0.11", 11112)
+        grant = {"role": "viewer", "services": ["Vitrea*"]}
+        token = (await s.post("/tokens", 201, name="ris", grants=[grant]))["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        rows = (await s.http.get("/checks", headers=headers)).json()["checks"]
+        assert [each["service"] for each in rows] == ["VitreaRead"]
+        assert (await s.http.get("/checks/DicomRouting", headers=headers)).status_code == 403
+        await s.get("/checks/Nobody", 404)
+
+    tell(story)
+
+
 def test_events_name_what_fails_and_what_was_ordered(tell: Callable[[Story], None]) -> None:
     async def story(s: Site) -> None:
         await s.post("/apply", document=DOCUMENT)

@@ -217,6 +217,58 @@ class AuditAnswer(TypedDict):
     next_cursor: str | None
 
 
+class QuestionRow(TypedDict):
+    """A deep question, asked after so many light ones."""
+
+    kind: str
+    asks: str
+    every: int
+
+
+class LookRow(TypedDict):
+    """The last look at a server."""
+
+    at: float
+    kind: str
+    ok: bool
+    took_ms: float
+    decoded: str
+
+
+class CheckedServerRow(TypedDict):
+    """A real server as its check sees it. No port: the question has none."""
+
+    host: str
+    address: str
+    port: int | None
+    deep_port: int | None
+    verdict: str
+    reason: str
+    since: float
+    last: LookRow | None
+
+
+class CheckAnswer(TypedDict):
+    """What is asked of a service's servers; the log lines are an estimate for one of them."""
+
+    service: str
+    kind: str
+    asks: str
+    interval_s: float
+    timeout_s: float
+    rise: int
+    fall: int
+    deep: QuestionRow | None
+    log_lines_a_day: int
+    servers: list[CheckedServerRow]
+
+
+class ChecksAnswer(TypedDict):
+    """The checks of all services that one may read."""
+
+    checks: list[CheckAnswer]
+
+
 class OrderAnswer(TypedDict):
     """What an order touched."""
 
@@ -232,6 +284,8 @@ _V1 = "/api/v1"
 ANSWERS: dict[tuple[str, str], Any] = {
     ("GET", f"{_V1}/status"): StatusAnswer,
     ("GET", f"{_V1}/status/{{service}}"): StatusAnswer,
+    ("GET", f"{_V1}/checks"): ChecksAnswer,
+    ("GET", f"{_V1}/checks/{{service}}"): CheckAnswer,
     ("POST", f"{_V1}/validate"): Validated,
     ("POST", f"{_V1}/apply"): AppliedAnswer,
     ("POST", f"{_V1}/confirm"): AppliedAnswer,

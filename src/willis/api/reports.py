@@ -12,6 +12,7 @@ from willis.api.needs import Asking, needs, theirs
 from willis.control import metrics
 from willis.control.controller import Controller
 from willis.model.identity import Need
+from willis.plan.rights import allowed
 
 Json = dict[str, Any]
 
@@ -33,6 +34,18 @@ def routes(app: FastAPI, controller: Controller) -> None:
     async def explain(service: str, host: str) -> Json:
         """Why a server is up or down, with the transcript of its checks."""
         return controller.explain(service, host)
+
+    @app.get("/api/v1/checks", **needs(Need.READ))
+    async def checks(who: Asking) -> Json:
+        """What is asked of the servers, how often, what came of it last, and how many log lines it makes."""
+        rows = controller.check_rows()
+        may_read = allowed(who, Need.READ, (str(row["service"]) for row in rows))
+        return {"checks": [row for row in rows if row["service"] in may_read]}
+
+    @app.get("/api/v1/checks/{service}", **needs(Need.READ))
+    async def checks_of(service: str) -> Json:
+        """The check of one service."""
+        return controller.check_rows(service)[0]
 
     @app.post("/api/v1/check/{service}/{host}", **needs(Need.OPERATE))
     async def check(service: str, host: str) -> Json:

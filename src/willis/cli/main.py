@@ -24,6 +24,7 @@ from willis.cli import (
     api,
     audit,
     certificate,
+    checks,
     doctor,
     entries,
     graph,
@@ -100,6 +101,7 @@ def _local(find_twin: FindTwin) -> Path:
 
 
 live.add(app, _asking)
+checks.add(app, _asking)
 doctor.add(app, _asking)
 graph.add(app, _asking)
 identity.add(app, _asking)

@@ -17,6 +17,7 @@ from willis.control.audit import Audit
 from willis.control.audit_export import AuditExport
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Unknown, Wish
+from willis.control.checks import check_row
 from willis.control.database import StoreError
 from willis.control.directory import Directory
 from willis.control.doctor import Doctor
@@ -193,8 +194,8 @@ class Controller:
     async def status(self, only: str | None = None) -> dict[str, object]:
         """``status --json``. Raises Refused for an unknown service."""
         config, status = self.loop.config, self.loop.status
-        if only is not None and config.service(only) is None:
-            raise Unknown(f"there is no service {only!r}; see 'willis status'")
+        if only is not None:
+            self._service(only)
         traffic = self.loop.traffic()
         longest = {} if only is None else await self.oldest.longest()
         running, trial = self.store.running(), self.changes.trial()
@@ -246,6 +247,13 @@ class Controller:
                 ended += await keeper.call(keeper.engine.forget, name, client)
         return {"service": name, "forgotten": ended}
 
+    def check_rows(self, only: str | None = None) -> list[dict[str, object]]:
+        """``checks --json``: what is asked of each service's servers. Raises Unknown."""
+        if only is not None:
+            self._service(only)
+        wanted = [s for s in self.loop.config.services if only in (None, s.name)]
+        return [check_row(s, self.loop.status, self._tracks) for s in wanted]
+
     def explain(self, service_name: str, host: str) -> dict[str, object]:
         """``explain --json``. Raises Refused."""
         service, member = self._member(service_name, host)
@@ -278,19 +286,21 @@ class Controller:
         }
 
     def _member(self, service_name: str, host: str) -> tuple[VirtualService, Member]:
-        service = self.loop.config.service(service_name)
-        if service is None:
-            raise Unknown(f"there is no service {service_name!r}; see 'willis status'")
+        service = self._service(service_name)
         found = [m for m in members(service, self.loop.status) if m.server.host == host]
         if not found:
             known = ", ".join(s.host for s in service.pool)
             raise Unknown(f"service {service_name} has no real server on host {host!r}; its pool: {known}")
         return service, found[0]
 
-    def _tied_service(self, name: str) -> None:
-        service = self.loop.config.service(name)
-        if service is None:
+    def _service(self, name: str) -> VirtualService:
+        found = self.loop.config.service(name)
+        if found is None:
             raise Unknown(f"there is no service {name!r}; see 'willis status'")
+        return found
+
+    def _tied_service(self, name: str) -> None:
+        service = self._service(name)
         kept = service.persistence
         if not isinstance(kept, SourcePersistence) and getattr(kept, "otherwise", None) is None:
             how = "by what they send, such as a cookie" if kept else "to no server"
