@@ -4,6 +4,7 @@ client.py once VIP PORT COUNT [SOURCE …]   COUNT connections one after another
 client.py hold VIP PORT COUNT              COUNT connections at once; holds them until standard input closes
 client.py talk VIP PORT SECONDS            one connection that talks ten times a second until standard input
                                            closes, at most so long; ends with 'done'
+client.py pace VIP PORT COUNT              COUNT connections, one every two seconds
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def ask(connection: socket.socket) -> str:
 
 
 def connect(vip: str, port: int, source: str = "") -> socket.socket:
-    return socket.create_connection((vip, port), timeout=20, source_address=(source, 0) if source else None)
+    return socket.create_connection((vip, port), timeout=60, source_address=(source, 0) if source else None)
 
 
 def once(vip: str, port: int, count: int, sources: list[str]) -> None:
@@ -52,10 +53,18 @@ def talk(vip: str, port: int, seconds: float) -> None:
     print("done", flush=True)
 
 
+def pace(vip: str, port: int, count: int) -> None:
+    for number in range(count):
+        time.sleep(2 if number else 0)
+        once(vip, port, 1, [])
+
+
 def main() -> None:
     verb, vip, port, number, *rest = sys.argv[1:]
     if verb == "once":
         once(vip, int(port), int(number), rest)
+    elif verb == "pace":
+        pace(vip, int(port), int(number))
     elif verb == "hold":
         hold(vip, int(port), int(number))
     else:

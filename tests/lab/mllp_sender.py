@@ -2,11 +2,13 @@
 
     mllp_sender.py VIP PORT COUNT
 
+It sends so many, and goes on until standard input closes.
 Prints 'ack CONTROL-ID' for each message and 'reconnect REASON' for each broken connection.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import time
@@ -16,6 +18,7 @@ from willis.lab.data import hl7_numbered
 _PAUSE_S = 0.005
 _RETRY_S = 0.2
 _LIMIT_S = 60
+_MOST = 1_000_000
 
 
 def exchange(connection: socket.socket, message: str) -> str:
@@ -36,13 +39,14 @@ def exchange(connection: socket.socket, message: str) -> str:
 
 def main() -> None:
     vip, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    deadline = time.monotonic() + _LIMIT_S
     connection: socket.socket | None = None
-    for message in hl7_numbered(count, "DRILL"):
-        control = None
+    for number, message in enumerate(hl7_numbered(_MOST, "DRILL")):
+        if number >= count and select.select([sys.stdin], [], [], 0)[0]:
+            break
+        control, deadline = None, time.monotonic() + _LIMIT_S
         while control is None:
             try:
-                connection = connection or socket.create_connection((vip, port), timeout=5)
+                connection = connection or socket.create_connection((vip, port), timeout=30)
                 control = exchange(connection, message)
             except OSError as error:
                 print(f"reconnect {error}", flush=True)

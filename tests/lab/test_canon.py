@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -11,8 +12,8 @@ from tests.lab.drill import Drill, wait_until
 pytestmark = pytest.mark.lab
 
 _DOWNLOAD = 20_000_000
-_HELD_UP = 2
-"""Looks whose handshake is completed because the whole machine stood still."""
+_HELD_UP = 0.05
+"""The share of looks whose handshake is completed because the whole machine stood still."""
 
 
 def test_all_sixteen_services_are_up_and_serve_real_traffic(canon: Drill) -> None:
@@ -63,7 +64,8 @@ def test_checks_leave_no_trace_at_the_servers(canon: Drill) -> None:
     for service in ("DicomRouting", "HL7Live", "MWL"):
         seen = [e for e in canon.ledger(service) if e["client"] == node]
         # Looked at every second. The kernel sends the last ACK of a look that is held up for 200 ms.
-        assert len(seen) <= _HELD_UP, seen
+        looks = (time.monotonic() - canon.born) * len(canon.servers(service))
+        assert len(seen) <= max(2, _HELD_UP * looks), seen
 
 
 def _passed(drill: Drill) -> int:

@@ -59,12 +59,7 @@ def test_a_drained_host_finishes_its_association_and_new_clients_go_elsewhere(
         home = _stored(canon, before)[0]["host"]
         canon.willis("drain", home)
         wait_until(lambda: canon.servers("DicomRouting")[home]["standing"] == "drain", f"{home} drains")
-        echoes = len(canon.ledger("DicomRouting", what="C-ECHO"))
-        for client in ("client1", "client2") * 4:
-            canon.run(client, "echoscu", VIP, PORT)
-        answered = {e["host"] for e in canon.ledger("DicomRouting", what="C-ECHO")[echoes:]}
-        assert answered
-        assert home not in answered
+        wait_until(lambda: home not in _who_answers(canon), f"new clients do not come to {home}")
         output, _ = sender.communicate(timeout=240)
         assert sender.returncode == 0, output
         assert {entry["host"] for entry in _stored(canon, before)} == {home}
@@ -109,6 +104,16 @@ def test_drains_survive_a_restart_of_the_engine_and_an_apply(canon: Drill) -> No
     finally:
         canon.willis("online", "vna1")
         canon.apply(document)
+
+
+def _who_answers(drill: Drill) -> set[str]:
+    """The hosts that eight new clients come to."""
+    before = len(drill.ledger("DicomRouting", what="C-ECHO"))
+    for client in ("client1", "client2") * 4:
+        drill.run(client, "echoscu", VIP, PORT)
+    answered = drill.ledger("DicomRouting", what="C-ECHO")[before:]
+    assert len(answered) == 8
+    return {entry["host"] for entry in answered}
 
 
 def _changed(document: str, number: int) -> str:

@@ -40,7 +40,7 @@ SERVER = max(Path("/usr/lib/postgresql").glob("*/bin/postgres"), default=None)
 pytestmark = pytest.mark.lab
 
 LOCAL = IPv4Address("127.0.0.1")
-CHECK = Check(interval_s=1.0, timeout_s=1.0)
+CHECK = Check(interval_s=1.0, timeout_s=2.0)
 WELL = dict.fromkeys(CheckKind, Verdict.UP)
 
 
@@ -62,7 +62,8 @@ class Database:
         self._main = self._run(SERVER, "-F", "-k", str(self.home), "-c", "listen_addresses=")
 
     def tell(self, number: signal.Signals) -> None:
-        """A signal to each of its processes: the first one would only stop to start others."""
+        """A signal to each of its processes. The first one starts no others meanwhile."""
+        self._main.send_signal(signal.SIGSTOP)
         pid = self._main.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in map(int, children):
@@ -118,7 +119,7 @@ class Watch:
     async def until(self, kinds: set[CheckKind], wanted: Callable[[Verdict], bool]) -> dict[CheckKind, float]:
         """Seconds until the verdict of each of ``kinds`` is as ``wanted``."""
         began, found = time.monotonic(), dict[CheckKind, float]()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while found.keys() != kinds:
                 await asyncio.sleep(0.02)
                 for kind, verdict in self.verdicts().items():

@@ -43,7 +43,7 @@ def test_an_engine_without_root_adopts_what_runs_and_applies(echoes: Drill) -> N
         echoes.apply(document.replace("ports: 7001", "ports: [7001, 7021]"))
         echoes.willis("drain", "even/s1")
         wait_until(lambda: echoes.servers("even")["s1"]["standing"] == "drain", "s1 drains")
-        assert set(echoes.answers("client1", "once", "10.61.0.101", "7001", "6")) == {"s2", "s3"}
+        wait_until(lambda: _who_answers(echoes) == {"s2", "s3"}, "s1 takes no new connection")
         echoes.willis("online", "even/s1")
         echoes.apply(document)
         status = Path(f"/proc/{engine.pid}/status").read_text()
@@ -53,6 +53,10 @@ def test_an_engine_without_root_adopts_what_runs_and_applies(echoes: Drill) -> N
         engine.communicate()
         _give(node, 0)
         echoes.lab("restore", "lb1", "engine")
+
+
+def _who_answers(drill: Drill) -> set[str]:
+    return set(drill.answers("client1", "once", "10.61.0.101", "7001", "12"))
 
 
 def _as_nobody(node: Path) -> list[str]:

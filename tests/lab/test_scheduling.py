@@ -25,9 +25,12 @@ def _held(drill: Drill, port: int, count: int) -> Iterator[Counter[str]]:
     client = drill.start("client1", sys.executable, str(CLIENT), "hold", VIP, str(port), str(count))
     assert client.stdout is not None
     try:
-        names = Counter(line.strip() for line in iter(client.stdout.readline, "held\n"))
+        names = Counter[str]()
+        while (line := client.stdout.readline()) != "held\n":
+            assert line, "the client ended"
+            names[line.strip()] += 1
         yield names
-        output, _ = client.communicate("", timeout=60)
+        output, _ = client.communicate("", timeout=120)
         assert output == "done\n"
     finally:
         client.kill()
@@ -72,11 +75,8 @@ def test_tied_clients_are_listed_and_can_be_freed(echoes: Drill) -> None:
 
 
 def test_persistence_is_renewed_by_use(echoes: Drill) -> None:
-    seen = set()
-    for _ in range(5):
-        seen |= set(echoes.answers("client2", "once", VIP, "7003", "1"))
-        time.sleep(2)
-    assert len(seen) == 1
+    """Eight seconds, twice the time-out. Tried again, since the machine may stand still for that long."""
+    assert any(len(echoes.answers("client2", "pace", VIP, "7003", "5")) == 1 for _ in range(3))
 
 
 def test_sixty_clients_spread_by_weight_and_each_stays(echoes: Drill) -> None:
@@ -107,7 +107,7 @@ def test_drain_halt_and_online(echoes: Drill) -> None:
         assert names["s1"] == 3
         echoes.willis("drain", "even/s1")
         wait_until(lambda: "s1" not in _tolerant(echoes, VIP, "7001", "6"), "s1 takes no new connection")
-        assert echoes.active("even")["s1"] == 3
+        wait_until(lambda: echoes.active("even")["s1"] == 3, "s1 has those that it had")
     echoes.willis("halt", "even/s1")
     assert {s["admin"] for s in echoes.status("even")["services"][0]["servers"] if s["host"] == "s1"} == {
         "halt"

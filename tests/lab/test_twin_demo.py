@@ -102,8 +102,12 @@ def test_the_nodes_pieces_are_killed_and_restored_by_name(base: Path, name: str)
     assert pieces(base, name) == {"engine": "frozen", "haproxy": "killed"}
     assert lab(base, "restore", "lb1", "--name", name).returncode == 0
     wait_until(lambda: set(pieces(base, name).values()) == {"running"}, "both run again")
-    asked = lab(base, "exec", "lb1", "--name", name, "--", sys.executable, "-m", "willis", "status", "--json")
-    assert {service["state"] for service in json.loads(asked.stdout)["services"]} == {"up"}
+    asked = ("exec", "lb1", "--name", name, "--", sys.executable, "-m", "willis", "status", "--json")
+
+    def states() -> set[str]:
+        return {service["state"] for service in json.loads(lab(base, *asked).stdout)["services"]}
+
+    wait_until(lambda: states() == {"up"}, "all services are up")
 
 
 def pieces(base: Path, name: str) -> dict[str, str]:

@@ -329,6 +329,7 @@ def _row(site: Site, fault: Fault) -> str:
             lambda: site.verdicts()[place] == fault.verdict, f"{fault.name}: {place} is {fault.verdict}"
         )
         seconds = time.monotonic() - began
+        wait_until(lambda: fault.reason in site.explained(place), f"{place}: {fault.reason}")
         sentence = site.explained(place)
         others = {p: v for p, v in site.verdicts().items() if v != "up" and not _meant(p, fault)}
     assert fault.reason in sentence, sentence
