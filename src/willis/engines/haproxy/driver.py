@@ -35,7 +35,7 @@ from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.disk import jail, read, write
 from willis.engines.haproxy.process import MasterProcess, keeps_capabilities, verify
-from willis.engines.haproxy.runtime import Master, Runtime
+from willis.engines.haproxy.runtime import Master, Runtime, Workers
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
 from willis.engines.haproxy.tls import MissingError
 from willis.engines.haproxy.write import TokenError, stamp_of
@@ -304,7 +304,7 @@ class HaproxyEngine:
         self._prove(text)
         if old is None or "stick-table" in old + text:
             self._keep_apart()
-        before = self._master.workers().reloads
+        before = self._master.workers()
         mark = self._process.mark()
         write(Path(self._files.server_state), state_file(states))
         write(self._loaded, text)
@@ -327,21 +327,25 @@ class HaproxyEngine:
         age = int(self._runtime.info().get("Uptime_sec", "0"))
         time.sleep(max(0, _BETWEEN_RELOADS_S - age))
 
-    def _took(self, text: str, reloads_before: int) -> bool:
-        """Wait for the outcome of a reload. False: HAProxy refused it or never came back."""
-        deadline = time.monotonic() + _READY_S
+    def _took(self, text: str, before: Workers) -> bool:
+        """Wait for the outcome of a reload. False: HAProxy refused it or never came back.
+
+        Until the worker before has stopped listening it may take a client, or a command of ours.
+        """
+        deadline, runs = time.monotonic() + _READY_S, False
         while time.monotonic() < deadline:
             time.sleep(_POLL_S)
             try:
                 workers = self._master.workers()
+                if workers.reloads > before.reloads:
+                    if workers.failed:
+                        return False
+                    runs = runs or self._runs(text)
+                    if runs and not self._master.listens(before.current, workers):
+                        return True
             except EngineError:
                 continue  # the master is executing itself anew
-            if workers.reloads > reloads_before:
-                if workers.failed:
-                    return False
-                if self._runs(text):
-                    return True
-        return False
+        return runs
 
     def _runs(self, text: str) -> bool:
         """Whether the worker behind the runtime socket has loaded ``text``."""

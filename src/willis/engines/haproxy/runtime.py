@@ -102,6 +102,10 @@ class Master:
         """A command's answer from one worker, an old one too. Raises EngineError."""
         return _exchange(self._path, f"@!{worker} {command}", _MASTER_S)
 
+    def listens(self, worker: int | None, among: Workers) -> bool:
+        """Whether an old worker has not yet been told, or not heard, that it is old. Raises EngineError."""
+        return worker in among.old and worker is not None and "Stopping: 0" in self.ask(worker, "show info")
+
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
 _SESSION = re.compile(r"^(0x[0-9a-f]+): .* be=(\S+) srv=(\S+) ", re.MULTILINE)
