@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,6 +31,33 @@ def test_metrics_are_what_prometheus_reads(tell: Callable[[Story], None]) -> Non
         assert found["willis_service_servers_open", "DicomRouting"] == 2
         assert found["willis_server_connections_made_total", "DicomRouting", "vna1"] == 0
         assert found[("willis_revision",)] == 1
+
+    tell(story)
+
+
+def test_metrics_count_passes_checks_and_applies(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        s.see(Verdict.UP, "vna1")
+        families = {f.name: f for f in text_string_to_metric_families((await s.http.get("/metrics")).text)}
+        guide = (Path(__file__).parents[2] / "docs" / "guide" / "metrics.md").read_text()
+        for name, family in families.items():
+            told = f"{name}_total" if family.type == "counter" else name
+            assert f"`{told}`" in guide, "every series is in the guide"
+
+        def count(name: str, **labels: str) -> float:
+            assert families[name].type == "histogram"
+            return sum(
+                x.value for x in families[name].samples if x.name == f"{name}_count" and x.labels == labels
+            )
+
+        assert count("willis_apply_duration_seconds") == 1
+        assert count("willis_engine_pass_duration_seconds", engine="ebpf") >= 1
+        assert count("willis_engine_pass_duration_seconds", engine="addresses") >= 1
+        assert count("willis_check_duration_seconds", kind="tcp") > 1
+        received = families["willis_service_received_bytes"].samples
+        assert {(x.labels["service"], x.value) for x in received} >= {("DicomRouting", 0.0)}
+        assert not families["willis_service_sent_bytes"].samples, "direct routing"
 
     tell(story)
 

@@ -69,5 +69,7 @@ def routes(app: FastAPI, controller: Controller) -> None:
             await controller.status(),
             controller.logbook.top(),
             controller.events.listed(10_000, open_only=True),
+            controller.logbook.counts(),
+            controller.loop.timings.collect(),
         )
         return PlainTextResponse(told, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -316,6 +316,7 @@ class Controller:
         self.loop.wake()
 
     def _take_result(self, looked_at: Target, result: Result) -> None:
+        self.loop.timings.looked(result.kind, result.took_ms / 1000)
         check = self._checks.get(looked_at)
         if check is None:
             return

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from willis.control.budget import Budget
 from willis.control.gains import Place, Reading
+from willis.control.timings import Timings
 from willis.engines.port import Engine, EngineError, Traffic
 from willis.model.config import Config
 from willis.model.status import Status
@@ -41,8 +42,9 @@ T = TypeVar("T")
 class Keeper:
     """Keeps one engine at what Config and Status want."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, timings: Timings) -> None:
         self.engine = engine
+        self._timings = timings
         self.sentence = f"{engine.name}: not started"
         self.failed = False
         self.reading = Reading()
@@ -90,11 +92,12 @@ class Keeper:
         return diff(self.engine.name, self.engine.observe(), want)
 
     def _converge(self, config: Config, status: Status) -> None:
-        began = time.thread_time()
+        began, spent = time.monotonic(), time.thread_time()
         try:
             self._pass(config, status)
         finally:
-            self.spent_s = time.thread_time() - began
+            self.spent_s = time.thread_time() - spent
+            self._timings.passed(self.engine.name, time.monotonic() - began)
 
     def _pass(self, config: Config, status: Status) -> None:
         self.engine.refresh()
@@ -131,7 +134,8 @@ class Loop:
     def __init__(self, engines: Sequence[Engine], config: Config, status: Status) -> None:
         self.config = config
         self.status = status
-        self.keepers = tuple(Keeper(engine) for engine in engines)
+        self.timings = Timings()
+        self.keepers = tuple(Keeper(engine, self.timings) for engine in engines)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -168,12 +172,14 @@ class Loop:
     async def adopt(self, config: Config) -> None:
         """Make ``config`` the one in force, or stay with the old one and raise EngineError."""
         old, self.config = self.config, config
+        began = time.monotonic()
         try:
             await self.converge()
         except EngineError:
             self.config = old
             self.wake()
             raise
+        self.timings.applied(time.monotonic() - began)
 
     async def close(self) -> None:
         """Stop converging and let go of the engines; traffic goes on."""

@@ -10,13 +10,20 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 Json = Mapping[str, Any]
+Counts = Mapping[tuple[str, str], tuple[int, int]]
 
 _SERVER = ("service", "host")
 
 
-def text(status: Json, top: Json, open_events: Iterable[Json]) -> bytes:
-    """The text format of Prometheus, version 0.0.4. The arguments are what the API answers."""
-    return generate_latest(_Told(list(_families(status, top, open_events))))
+def text(
+    status: Json, top: Json, open_events: Iterable[Json], counts: Counts, timings: Iterable[Metric]
+) -> bytes:
+    """The text format of Prometheus, version 0.0.4. The first three are what the API answers.
+
+    ``counts``: requests and those that failed, by (service, host); empty: of the whole service.
+    """
+    families = [*_families(status, top, open_events), *_requests(status["services"], counts), *timings]
+    return generate_latest(_Told(families))
 
 
 class _Told:
@@ -48,10 +55,29 @@ def _of_services(services: Iterable[Json]) -> Iterator[Metric]:
     says = "Servers that take new connections"
     able = GaugeMetricFamily("willis_service_servers_open", says, labels=("service",))
     pool = GaugeMetricFamily("willis_service_servers", "Servers in the pool", labels=("service",))
+    got = CounterMetricFamily("willis_service_received_bytes", "Bytes from clients", labels=("service",))
+    says = "Bytes to clients; not known with direct routing"
+    sent = CounterMetricFamily("willis_service_sent_bytes", says, labels=("service",))
     for service in services:
-        able.add_metric((service["name"],), sum(s["standing"] == "open" for s in service["servers"]))
-        pool.add_metric((service["name"],), len(service["servers"]))
-    yield from (able, pool)
+        labels = (service["name"],)
+        able.add_metric(labels, sum(s["standing"] == "open" for s in service["servers"]))
+        pool.add_metric(labels, len(service["servers"]))
+        got.add_metric(labels, service["bytes"]["in"])
+        if service["bytes"]["out"] is not None:
+            sent.add_metric(labels, service["bytes"]["out"])
+    yield from (able, pool, got, sent)
+
+
+def _requests(services: Iterable[Json], counts: Counts) -> Iterator[Metric]:
+    says = "Requests, connections or associations that ended, of services that have an access log"
+    ended = CounterMetricFamily("willis_service_requests", says, labels=("service",))
+    failed = CounterMetricFamily("willis_service_requests_failed", "Those that failed", labels=("service",))
+    for service in services:
+        known = counts.get((service["name"], ""))
+        if known is not None:
+            for family, count in zip((ended, failed), known, strict=True):
+                family.add_metric((service["name"],), count)
+    yield from (ended, failed)
 
 
 def _of_servers(servers: Iterable[tuple[str, Json]]) -> Iterator[Metric]:
