@@ -110,8 +110,16 @@ def test_a_long_answer_is_read_whole(tmp_path: Path, *, by_tls: bool) -> None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(tmp_path / "server.pem")
     body = "".join(f"{number:7}\n" for number in range(8000))
+    answer = page(body=body)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for at in range(0, len(answer), 999):
+            writer.write(answer[at : at + 999])
+        await writer.drain()
+
     question = Http(ask=HttpAsk(body=body), tls=ServerTls(verify=False) if by_tls else None)
-    assert look_at(says(page(body=body)), question, tls=tls).verdict is Verdict.UP
+    assert look_at(serve, question, tls=tls).verdict is Verdict.UP
 
 
 def test_http_asks_what_it_was_told_and_tells_no_query() -> None:
