@@ -33,6 +33,7 @@ from willis.engines.haproxy.driver import HaproxyEngine
 from willis.engines.kernel.driver import KernelEngine
 from willis.engines.nft.driver import NftEngine
 from willis.engines.port import Engine, EngineError
+from willis.engines.quiet.driver import QuietEngine
 from willis.engines.routes.driver import RoutesEngine
 from willis.health.looks import Looks
 from willis.health.schedule import Schedule
@@ -111,6 +112,7 @@ def _engines(places: Places, layer4: Layer4, ready: Ready) -> Sequence[Engine]:
         NftEngine(),
         KernelEngine(places.state),
         RoutesEngine(),
+        QuietEngine(),
         HaproxyEngine(places.run, places.state, thumbprint=thumbprint),
         AddressesEngine(),
     )

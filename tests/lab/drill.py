@@ -29,7 +29,6 @@ class Drill:
     def __init__(self, name: str, base: Path) -> None:
         self.name = name
         self.base = base
-        self.born = time.monotonic()
         self._environment = {
             # Ours come last: pynetdicom has a storescu of its own, and dcmtk's is meant.
             "PATH": f"/usr/sbin:/usr/bin:/sbin:/bin:{Path(sys.executable).parent}",

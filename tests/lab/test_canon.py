@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -12,8 +11,6 @@ from tests.lab.drill import Drill, wait_until
 pytestmark = pytest.mark.lab
 
 _DOWNLOAD = 20_000_000
-_HELD_UP = 0.05
-"""The share of looks whose handshake is completed because the whole machine stood still."""
 
 
 def test_all_sixteen_services_are_up_and_serve_real_traffic(canon: Drill) -> None:
@@ -62,10 +59,7 @@ def test_a_server_killed_takes_no_new_connection_and_its_reason_is_explained(can
 def test_checks_leave_no_trace_at_the_servers(canon: Drill) -> None:
     node = canon.machines()["lb1"]["addresses"][0]
     for service in ("DicomRouting", "HL7Live", "MWL"):
-        seen = [e for e in canon.ledger(service) if e["client"] == node]
-        # Looked at every second. The kernel sends the last ACK of a look that is held up for 200 ms.
-        looks = (time.monotonic() - canon.born) * len(canon.servers(service))
-        assert len(seen) <= max(2, _HELD_UP * looks), seen
+        assert [e for e in canon.ledger(service) if e["client"] == node] == []
 
 
 def _passed(drill: Drill) -> int:

@@ -21,6 +21,7 @@ from willis.engines.haproxy.compile import HaproxyFiles, compile_l7
 from willis.engines.kernel.compile import compile_settings
 from willis.engines.memory import MemoryEngine
 from willis.engines.nft.compile import compile_nft
+from willis.engines.quiet.compile import compile_quiet
 from willis.engines.routes.compile import compile_routes
 from willis.model.config import Config
 from willis.model.status import Status, Verdict
@@ -39,6 +40,7 @@ COMPILERS: dict[str, Compile] = {
     "haproxy": _haproxy,
     "kernel": compile_settings,
     "nft": compile_nft,
+    "quiet": compile_quiet,
     "routes": compile_routes,
 }
 

@@ -4,8 +4,9 @@ The kernel is asked to hold back the last ACK of the handshake (TCP_QUICKACK off
 tcp(7)), and the socket is closed with RST (SO_LINGER 0, socket(7)) before that ACK is
 due. The listener's handshake stays incomplete, so ``accept`` never returns it: storage
 SCPs and HL7 receivers neither log a peer that says nothing nor die from it. Linux holds
-that ACK for 200 ms (TCP_DELACK_MAX), so nothing may block the event loop for longer; if
-something does, the look is still right, but the application may see a connection.
+that ACK for 200 ms (TCP_DELACK_MAX). Where the whole node stands still for longer, the rule of
+``engines.quiet`` drops it, by the mark of the socket. Without that rule, or the right to mark
+(CAP_NET_ADMIN), the look is right as well, but the application may then see a connection.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import errno
 import socket
 import struct
 import time
+from contextlib import suppress
 
 from willis.health import faults
 from willis.health.faults import Ended, where
 from willis.health.knock import Knock
 from willis.model.check import Check, Target
 from willis.model.status import Verdict
+from willis.plan.marks import HALF_OPEN
 from willis.plan.verdict import Result
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -61,6 +64,8 @@ def _gone(sock: socket.socket) -> None:
 
 
 def _half_open(sock: socket.socket) -> None:
+    with suppress(PermissionError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, HALF_OPEN)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 

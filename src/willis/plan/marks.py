@@ -18,6 +18,8 @@ MASK = 0xFF000000
 OURS = 0x57000000
 RETURNING = 0x58000000
 """Of answers to the proxy's transparent connections: it cannot be mistaken for a member's."""
+HALF_OPEN = 0x59000000
+"""Of looks whose last ACK must not leave the node."""
 _NUMBERS = 1 << 24
 
 

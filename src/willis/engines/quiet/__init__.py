@@ -1,0 +1,1 @@
+"""The addresses engine: brings the VIPs up on the node's interfaces and announces them."""
