@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from willis import __version__
 from willis.api.answers import ANSWERS, FailureBody
+from willis.api.commands import COMMANDS
 from willis.api.needs import needed, needs
 from willis.api.once import HEADER, PATTERN, takes_key
 from willis.api.problems import KINDS, MEDIA_TYPE, ROUTE
@@ -21,7 +22,8 @@ Json = dict[str, Any]
 _SCHEMA = "#/components/schemas/{model}"
 _ABOUT = f"""Plans, applies and watches a site of load-balanced imaging services. Every failure is a problem
 (RFC 9457) whose `type` names one of the kinds at {ROUTE}. Every answer carries `X-Request-Id`.
-Each operation's `x-willis-needs` is what it needs of its caller."""
+Each operation's `x-willis-needs` is what it needs of its caller (`x-willis-whole`: in the whole site), and
+`x-willis-command` what follows `willis` on a command line that does the same."""
 _SECURITY = {
     "token": {"type": "http", "scheme": "bearer", "description": "An API token: `Bearer willis_…`"},
     "session": {
@@ -68,6 +70,8 @@ def _described(app: FastAPI) -> Json:
     for route, need in needed(app):
         for method in route.methods or ():
             operation = found["paths"][route.path_format][method.lower()]
+            if (command := COMMANDS.get(f"{method} {route.path_format.removeprefix('/api/v1')}")) is not None:
+                operation["x-willis-command"] = command
             if takes_key(method, route.path_format) and need is not Need.NOTHING:
                 operation.setdefault("parameters", []).append(_KEY)
             operation["security"] = [] if need is Need.NOTHING else [{name: []} for name in _SECURITY]
@@ -84,6 +88,8 @@ def _responses(operation: Json, method: str, need: Need) -> Json:
     takes_something = "parameters" in operation or "requestBody" in operation
     if any(p["in"] == "path" for p in operation.get("parameters", ())):
         statuses.add(404)
+    if any(p["name"].lower() == "if-match" for p in operation.get("parameters", ())):
+        statuses |= {KINDS["stale"].status, KINDS["precondition-required"].status}
     statuses |= {422} if takes_something else set()
     statuses |= {409} if method != "GET" else set()
     good = {code: answer for code, answer in operation["responses"].items() if code != "422"}

@@ -15,6 +15,7 @@ from willis.model.identity import NOBODY, Caller, Need, Way
 from willis.plan.rights import allowed, everywhere, may
 
 _MARK = "x-willis-needs"
+_WHOLE = "x-willis-whole"
 STILL = "willis.still"
 """In a request's scope: says whether the caller would be let in now too."""
 REFUSED = "willis.refused"
@@ -68,7 +69,7 @@ def needs(need: Need, *, whole: bool = False) -> dict[str, Any]:
         if service is not None:
             demand(who, need, [service])
 
-    return {"dependencies": [Depends(check)], "openapi_extra": {_MARK: need.value}}
+    return {"dependencies": [Depends(check)], "openapi_extra": {_MARK: need.value, _WHOLE: whole}}
 
 
 def need_of(scope: Mapping[str, Any]) -> Need | None:

@@ -17,6 +17,12 @@ from willis.plan.terms import Term
 
 Json = dict[str, Any]
 
+_DOES = {
+    Admin.ONLINE: "Back to work.",
+    Admin.DRAIN: "No new connections; running ones finish.",
+    Admin.HALT: "No connections at all.",
+}
+
 
 def routes(app: FastAPI, controller: Controller) -> None:
     """Add them to ``app``."""
@@ -25,9 +31,13 @@ def routes(app: FastAPI, controller: Controller) -> None:
 
 
 def _order(app: FastAPI, controller: Controller, state: Admin) -> None:
-    @app.post(f"/api/v1/{state}", name=str(state), **needs(Need.OPERATE))
+    @app.post(
+        f"/api/v1/{state}",
+        name=str(state),
+        description=f"{_DOES[state]} Of a host, in all its services and both layers, or one real server.",
+        **needs(Need.OPERATE),
+    )
     async def order(body: OrderBody, who: Asking) -> Json:
-        """Set a host, in all its services and both layers, or one of its real servers."""
         demand(who, Need.OPERATE, ordered(controller.loop.config, body.where))
         until = None if body.for_s is None else time.time() + body.for_s
         done = controller.orders.give(
