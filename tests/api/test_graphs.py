@@ -41,6 +41,8 @@ def test_a_graph_is_columns_of_the_finest_steps_that_reach_so_far(tell: Callable
         assert connections["avg"].count(None) <= 5, "but for the time that this test takes"
         assert {v for v in found["metrics"]["servers_open"]["avg"] if v is not None} == {3.0}
         assert set(found["metrics"]["requests"]["avg"]) == {None}
+        only = await s.get("/graphs/DicomRouting?span=60&metric=active")
+        assert list(only["metrics"]) == ["active"]
         server = await s.get("/graphs/DicomRouting?span=60&host=vna1")
         assert server["step_s"] == 10
         assert {v for v in server["metrics"]["bytes_in"]["max"] if v is not None} == {1000.0}
@@ -79,6 +81,7 @@ def test_what_there_is_no_graph_of_is_refused(tell: Callable[[Story], None]) -> 
         assert "host 'nobody'" in (await s.get("/graphs/DicomRouting?host=nobody", 404))["detail"]
         assert "longer steps" in (await s.get("/graphs/DicomRouting?span=86400&step=1", 409))["detail"]
         await s.get("/graphs/DicomRouting?step=7", 422)
+        await s.get("/graphs/DicomRouting?metric=patients", 422)
         await s.get("/graphs/DicomRouting?span=59", 422)
 
     tell(story)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
@@ -27,6 +27,10 @@ _UNITS = {
 }
 
 
+Metric = StrEnum("Metric", {name.upper(): name for name in METRICS})  # type: ignore[misc]
+"""What a graph may be of."""
+
+
 class Step(IntEnum):
     """Seconds a point."""
 
@@ -41,21 +45,24 @@ Span = Annotated[int, Query(ge=60, le=SPAN_S, description="Seconds back from now
 Wanted = Annotated[
     Step | None, Query(description="Seconds a point; without it, the finest that reaches back so far")
 ]
+Only = Annotated[Metric | None, Query(description="One metric instead of all that are known")]
 
 
 def routes(app: FastAPI, history: History) -> None:
     """Add it to ``app``."""
 
     @app.get("/api/v1/graphs/{service}", **needs(Need.READ))
-    async def graph(service: str, host: OfHost = "", span: Span = 3600, step: Wanted = None) -> Json:
+    async def graph(
+        service: str, host: OfHost = "", span: Span = 3600, step: Wanted = None, metric: Only = None
+    ) -> Json:
         """Connections, bytes, requests, checks and open servers over time, as columns; null: not measured."""
         end = time.time()
         key = (service, host)
         found = await history.read(key, end - span, end, step or finest(span, of_host=bool(host)))
-        return {"service": service, "host": host or None, **_columns(found)}
+        return {"service": service, "host": host or None, **_columns(found, metric)}
 
 
-def _columns(graph: Graph) -> Json:
+def _columns(graph: Graph, only: Metric | None) -> Json:
     return {
         "step_s": graph.step_s,
         "begin": graph.begin,
@@ -67,6 +74,7 @@ def _columns(graph: Graph) -> Json:
                 "max": [None if band is None else _known(band.high[column]) for band in graph.points],
             }
             for column, metric in enumerate(METRICS)
+            if only is None or metric == only
         },
     }
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -50,7 +50,8 @@ def add(app: typer.Typer, asking: Asking) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print the answer for programs")] = False,
     ) -> None:
         """Draw connections, bytes, requests, checks and open servers over time; a blank: not measured."""
-        route = f"/graphs/{quote(service, safe='')}?host={quote(host)}&span={_seconds(since)}"
+        query = {"host": host, "span": _seconds(since), **({"metric": metric.value} if metric else {})}
+        route = f"/graphs/{quote(service, safe='')}?{urlencode(query)}"
         with asking(ctx) as engine:
             answer = engine.get(route)
         if as_json:
@@ -63,7 +64,7 @@ def add(app: typer.Typer, asking: Asking) -> None:
 def lines(answer: Json, metric: Metric | None, width: int, *, unicode: bool) -> Iterator[str]:
     """The answer for people, in a terminal of so many columns."""
     name = answer["service"] + (f"/{answer['host']}" if answer["host"] else "")
-    points = len(answer["metrics"]["active"]["avg"])
+    points = max(len(columns["avg"]) for columns in answer["metrics"].values())
     end = answer["begin"] + points * answer["step_s"]
     yield f"{name} from {_time(answer['begin'])} to {_time(end)}"
     ramp = _BLOCKS if unicode else _ASCII

@@ -7,6 +7,7 @@ of the steady one, and the steps that frames belong to are of the wall's.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -154,11 +155,14 @@ class Recorder:
         ):
             return
         began = time.thread_time()
-        self._standings, self._open = seen, [0.0] * len(self._rows)
+        able: Counter[int] = Counter()
         for service in seen[0].services:
             for member in members(service, seen[1]):
                 for row in self._series[self._fines].rows[service.name, member.server.host]:
-                    self._open[row] += member.takes_new
+                    able[row] += member.takes_new
+        self._standings, self._open = seen, [nan] * len(self._rows)
+        for row, count in able.items():
+            self._open[row] = count
         self._standings_due = steady + _SHARE * (time.thread_time() - began)
 
     def _values(self, tier: _Tier, steady: float) -> Iterable[float]:
