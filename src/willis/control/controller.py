@@ -84,7 +84,11 @@ class Controller:
         self.store = store
         store.settle(time.time())
         config = _running_config(store)
-        status = Status(health=store.health(targets(config)), admin=store.admin())
+        status = Status(
+            health=store.health(targets(config)),
+            admin=store.admin(),
+            paths={} if knock is None else store.paths(),
+        )
         self._tracks = {t: Track(health=h) for t, h in status.health.items()}
         self._checks: dict[Target, Check] = {}
         self._unkept: dict[Target, Health] = {}
@@ -104,7 +108,7 @@ class Controller:
         self._listening = Listening()
         self._shares = Shares(self.loop, self._listening)
         self._refusing = Refusing(self.loop)
-        self._paths = Paths(self.loop, knock)
+        self._paths = Paths(self.loop, knock, store.keep_paths)
         self.doctor = Doctor(self.loop)
         alerter = Alerter(node, certificates.authority_path, self.sealed)
         sources = [alerter.failures, self._listening.silent, self.doctor.errors]

@@ -58,6 +58,11 @@ CREATE TABLE IF NOT EXISTS health (
     verdict TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL,
     PRIMARY KEY (address, port, kind)
 );
+CREATE TABLE IF NOT EXISTS path (
+    host TEXT NOT NULL, service TEXT NOT NULL,
+    verdict TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL,
+    PRIMARY KEY (host, service)
+);
 """
 
 
@@ -244,6 +249,21 @@ class Store:
                 )
                 for t, h in changed.items()
             )
+        )
+
+    def paths(self) -> dict[Place, Health]:
+        """Servers of direct routing that clients did not reach by the VIP."""
+        rows = self._db.execute("SELECT host, service, verdict, reason, since FROM path").fetchall()
+        return {Place(host, service): Health(Verdict(v), reason, at) for host, service, v, reason, at in rows}
+
+    def keep_paths(self, faults: Mapping[Place, Health]) -> None:
+        """Replace all of them at once."""
+        self._db.transaction(
+            ("DELETE FROM path", ()),
+            *(
+                ("INSERT INTO path VALUES (?, ?, ?, ?, ?)", (p.host, p.service, h.verdict, h.reason, h.since))
+                for p, h in faults.items()
+            ),
         )
 
     def open_events(self) -> dict[tuple[str, str], Event]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 from willis.doctor.seen import Knock, Reply, Seen
 from willis.model.check import Target
@@ -18,11 +19,13 @@ from willis.model.status import Place
 from willis.plan.members import target
 
 _OWNED = (Reply.OPEN, Reply.CLOSED)
+_MOST_PORTS = 4
+"""Of a service that are knocked at: a range of a thousand would be a port scan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A service at one real server: where its clients' packets arrive."""
+    """A port of a service at one real server: where its clients' packets arrive."""
 
     place: Place
     checked: Target
@@ -50,11 +53,11 @@ class Doors:
 
 
 def doors(config: Config) -> Iterator[Door]:
-    """One a service and server, at the port that the check looks at, or the first."""
+    """Of each service and server the first four ports; the one that the check looks at before all others."""
     for service in config.services:
         if service.forwarding is Forwarding.DR:
-            port = service.check.port if service.check.port in service.ports else service.ports[0]
-            for server in service.pool:
+            ports = sorted(service.ports, key=lambda port: port != service.check.port)[:_MOST_PORTS]
+            for server, port in product(service.pool, ports):
                 place = Place(server.host, service.name)
                 yield Door(place, target(service, server), service.vip, port, service.protocol)
 

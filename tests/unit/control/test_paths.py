@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from tests.builders import dr, seen, server, site
+from willis.control.database import StoreError
 from willis.control.loop import Loop
 from willis.control.paths import Paths
-from willis.doctor.rules_direct import Door, Doors
+from willis.doctor.rules_direct import Door, Doors, doors
 from willis.model.config import Config
-from willis.model.status import Health, Status, Verdict
+from willis.model.status import Health, Place, Status, Verdict
 from willis.plan.members import members, target
 from willis.plan.verdict import Track
 
@@ -47,7 +48,8 @@ class Node:
     def __init__(self, config: Config = CONFIG, status: Status | None = None) -> None:
         self.wire = Wire()
         self.loop = Loop((), config, seen(config) if status is None else status)
-        self.paths = Paths(self.loop, self.wire)
+        self.kept = [self.loop.status.paths]
+        self.paths = Paths(self.loop, self.wire, self.kept.append)
         self.paths.follow(config)
 
     def look(self, *, whole: bool = True) -> dict[str, str]:
@@ -131,6 +133,79 @@ def test_nobody_is_accused_before_the_vip_was_open_somewhere() -> None:
     assert set(node.look().values()) == {"misconfigured"}
 
 
+def test_a_fault_is_kept_over_a_restart_until_the_server_answers_by_the_vip() -> None:
+    node = Node()
+    node.look()
+    node.wire.missing = {"vna1"}
+    node.look()
+    node.look()
+    assert len(node.kept) == 2, "written once"
+    after = Node(status=replace(seen(CONFIG), paths=node.kept[-1]))
+    assert after.verdicts() == ALL_UP | {"vna1": "misconfigured"}
+    since = members(SERVICE, after.loop.status)[0].health.since
+    after.wire.silent = {"vna1"}
+    assert after.look() == ALL_UP | {"vna1": "misconfigured"}
+    assert members(SERVICE, after.loop.status)[0].health.since == since
+    after.wire.silent = set()
+    assert after.look() == ALL_UP
+    assert after.kept[-1] == {}
+
+
+def test_what_is_kept_of_a_server_that_left_is_forgotten() -> None:
+    kept = {Place("vna9", "DicomRouting"): Health(Verdict.MISCONFIGURED, WHY)}
+    node = Node(status=replace(seen(CONFIG), paths=kept))
+    assert (node.loop.status.paths, node.kept[-1]) == ({}, {})
+
+
+def test_a_store_that_does_not_keep_stops_nothing() -> None:
+    def full(_: object) -> None:
+        raise StoreError("the disk is full")
+
+    node = Node()
+    node.paths = Paths(node.loop, node.wire, full)
+    node.paths.follow(CONFIG)
+    node.look()
+    node.wire.missing = {"vna1"}
+    assert node.look() == ALL_UP | {"vna1": "misconfigured"}
+
+
+def test_a_server_that_is_shut_at_one_of_two_ports_takes_nothing_new() -> None:
+    service = dr(ports=(11112, 104))
+    node = Node(site(service))
+    node.look()
+    shut = next(d for d in doors(site(service)) if d.place.host == "vna1" and d.port == 104)
+
+    def look(config: Config, asked: Sequence[Door]) -> Doors:
+        return Doors(frozenset(asked) - {shut}, {shut: WHY})
+
+    asyncio.run(node.paths.look(look, whole=True))
+    assert [str(m.health.verdict) for m in members(service, node.loop.status)] == [
+        "misconfigured",
+        "up",
+        "up",
+    ]
+    after = Node(site(service), replace(seen(site(service)), paths=node.kept[-1]))
+    asyncio.run(after.paths.look(look, whole=True))
+    assert [str(m.health.verdict) for m in members(service, after.loop.status)][0] == "misconfigured"
+    node.look()
+    assert node.loop.status.paths == {}
+
+
+def test_who_cannot_look_any_more_accuses_nobody_for_long() -> None:
+    node = Node()
+    node.look()
+    node.wire.missing = {"vna1"}
+    node.look()
+
+    def refused(config: Config, asked: Sequence[Door]) -> Doors:
+        raise OSError(1, "Operation not permitted")
+
+    asyncio.run(node.paths.look(refused, whole=True))
+    assert node.verdicts() == ALL_UP | {"vna1": "misconfigured"}
+    asyncio.run(node.paths.look(refused, whole=True))
+    assert node.verdicts() == ALL_UP
+
+
 @pytest.mark.parametrize("error", [PermissionError(1, "Operation not permitted"), KeyError("a bug")])
 def test_a_node_that_cannot_look_holds_nobody_back(error: Exception) -> None:
     node = Node(status=seen(CONFIG, vna1=Verdict.DEAD))
@@ -148,7 +223,7 @@ def test_a_node_that_cannot_look_holds_nobody_back(error: Exception) -> None:
 
 def test_a_light_twin_has_no_such_path() -> None:
     loop = Loop((), CONFIG, seen(CONFIG, vna1=Verdict.DEAD))
-    paths = Paths(loop, None)
+    paths = Paths(loop, None, lambda _: None)
     paths.follow(CONFIG)
     paths.saw(VNA1, DEAD, UP)
     paths.start()

@@ -71,6 +71,18 @@ def test_verdicts_are_kept_by_question(path: Path) -> None:
     assert len(known) == len(targets)
 
 
+def test_faults_of_paths_come_back_and_those_that_ended_do_not(path: Path) -> None:
+    first, second = (
+        {Place(host, "Archive"): Health(Verdict.MISCONFIGURED, f"VIP is missing on {host}", 7.0)}
+        for host in ("vna1", "vna2")
+    )
+    store = Store(path)
+    store.keep_paths(first)
+    assert Store(path).paths() == first
+    store.keep_paths(second)
+    assert Store(path).paths() == second
+
+
 def test_a_failed_transaction_changes_nothing(path: Path) -> None:
     store = Store(path)
     store.keep_admin({Place("vna1"): Admin.DRAIN}, {})

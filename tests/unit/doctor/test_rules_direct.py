@@ -28,12 +28,20 @@ def test_each_server_of_direct_routing_is_a_door_and_no_other() -> None:
     assert {str(each) for each in found} == {"10.60.0.101:11112"}
 
 
-@pytest.mark.parametrize(("checked", "port"), [(None, 80), (443, 443), (9000, 80)])
-def test_the_port_is_the_one_that_the_check_looks_at_where_clients_use_it(
-    checked: int | None, port: int
+@pytest.mark.parametrize(
+    ("checked", "ports"),
+    [(None, [80, 443]), (443, [443, 80]), (9000, [80, 443])],
+)
+def test_every_port_that_clients_use_is_a_door_and_first_the_one_that_the_check_looks_at(
+    checked: int | None, ports: list[int]
 ) -> None:
     service = dr(ports=(80, 443), check=Check(port=checked))
-    assert {each.port for each in doors(site(service))} == {port}
+    assert [each.port for each in doors(site(service))][:2] == ports
+
+
+def test_of_a_range_of_ports_only_some_are_knocked_at() -> None:
+    service = dr(ports=tuple(range(2000, 3000)), check=Check(port=2500))
+    assert {each.port for each in doors(site(service))} == {2500, 2000, 2001, 2002}
 
 
 def test_a_server_is_knocked_at_by_the_vip_and_by_its_own_address_with_its_mac() -> None:
