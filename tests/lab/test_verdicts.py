@@ -355,10 +355,10 @@ second, two looks for a verdict, at most a second for an answer: silence is know
 Seconds are from the fault to the verdict in one run. No other service of the same hosts was disturbed,
 but where it is about the host.
 
-A server that is silent is found late, not slowly: a look begins each second, waits a second, and the second one follows
-at once, so *hung* and dropped packets took 2.3 to 2.7 s and can take 3. One that refuses is out as soon as it has
-refused twice. *Ten times slower* takes 4.5 s by design: lost packets make looks as slow as that, so four to eight slow
-looks in a row must say so; until then the server answers, and only its share is at stake.
+A server that is silent is found late, not slowly: a look begins each second and waits a second, and the
+next one follows at once, so *hung* took 2.4 to 2.7 s and can take 3. One that refuses is out as soon as it
+has refused twice. *Ten times slower* takes 4.5 s by design: lost packets make looks as slow as that, so
+four to eight slow looks in a row must say so; until then it answers, and only its share is at stake.
 
 | fault | verdict | the sentence of `willis explain` | seconds |
 |---|---|---|---|"""

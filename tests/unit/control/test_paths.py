@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.builders import dr, seen, server, site
+from willis.certificates.store import CertificateStore
+from willis.control.controller import Controller
 from willis.control.database import StoreError
 from willis.control.loop import Loop
 from willis.control.paths import Paths
+from willis.control.store import Store
 from willis.doctor.rules_direct import Door, Doors, doors
 from willis.model.config import Config
 from willis.model.status import Health, Place, Status, Verdict
@@ -229,3 +233,14 @@ def test_a_light_twin_has_no_such_path() -> None:
     paths.start()
     paths.close()
     assert loop.status.paths == {}
+
+
+@pytest.mark.parametrize("knocks", [True, False])
+def test_an_engine_starts_with_the_faults_that_the_last_one_found(tmp_path: Path, *, knocks: bool) -> None:
+    """But only where it knocks itself: else nobody would ever take them back."""
+    store, wire = Store(tmp_path / "willis.db"), Wire() if knocks else None
+    faults = {Place("vna1", SERVICE.name): Health(Verdict.MISCONFIGURED, WHY, 7.0)}
+    store.keep_paths(faults)
+    controller = Controller("lb1", store, [], CertificateStore(tmp_path), knock=wire)
+    assert controller.loop.status.paths == (faults if knocks else {})
+    asyncio.run(controller.close())
