@@ -19,6 +19,7 @@ import pytest
 from tests.builders import dr
 from tests.lab.proxy import PORT, Proxy, WebServer, address, local_site, real, service
 from tests.pki import Issued, Root, pem
+from tests.ports import free_port
 from willis.certificates.store import CertificateError, CertificateStore
 from willis.engines.port import EngineError
 from willis.model.config import Config
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.lab
 ROOT = Root("Drill Root")
 OTHER = Root("Other Root")
 VIP = str(address(101))
+SCP = free_port()
+"""storescp listens on all addresses."""
 RSA_KX = "AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA:AES256-SHA"
 CBC = "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES128-SHA256"
 
@@ -251,7 +254,7 @@ def test_servers_prove_who_they_are(
 
 def dicom(**changes: object) -> VirtualService:
     plain = dr(forwarding=Forwarding.PROXY, application=Application.DICOM, persistence=None, ports=(PORT,))
-    return replace(plain, vip=address(101), pool=(real(1, port=PORT + 1),), **changes)
+    return replace(plain, vip=address(101), pool=(real(1, port=SCP),), **changes)
 
 
 def test_dicom_over_tls_before_a_plain_server(proxy: Proxy, store: CertificateStore, tmp_path: Path) -> None:
@@ -260,7 +263,7 @@ def test_dicom_over_tls_before_a_plain_server(proxy: Proxy, store: CertificateSt
     tls = Tls(("read",), TlsPolicy.BCP195, ClientCertificates("drill", names=("ct1.example",)))
     proxy.apply(local_site(dicom(tls=tls)))
     (tmp_path / "ca.pem").write_bytes(pem(ROOT.certificate))
-    argv = ["storescp", "--output-directory", str(tmp_path), str(PORT + 1)]
+    argv = ["storescp", "--output-directory", str(tmp_path), str(SCP)]
     scp = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         assert _echo(tmp_path, ROOT.issue("ct1.example"), retry=True)

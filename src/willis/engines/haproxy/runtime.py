@@ -17,7 +17,9 @@ from willis.engines.port import EngineError
 
 _ANSWER_S = 10.0
 _MASTER_S = 5.0
-"""After each start and reload the master executes itself anew and is deaf for a moment."""
+"""After each start and reload the master executes itself anew: it is deaf for a moment, and who
+spoke to it just before is cut off. Each of its answers has at least one line.
+"""
 _RETRY_S = 0.02
 _AT_ONCE = 50
 """Commands on one line; it must fit into HAProxy's buffer of 16 KiB."""
@@ -118,13 +120,18 @@ def sessions(report: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _exchange(path: Path, line: str, patience_s: float = 0.0) -> str:
-    """One line and all that is answered. ``patience_s``: how long a refused connection is tried again."""
+    """One line and all that is answered.
+
+    ``patience_s``: how long it is said again where nobody listens, or who did is gone before a word.
+    """
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            return _talk(path, line)
+            answer = _talk(path, line)
+            if answer or time.monotonic() >= deadline:
+                return answer
         except OSError as error:
-            if isinstance(error, ConnectionRefusedError | FileNotFoundError) and time.monotonic() < deadline:
+            if isinstance(error, ConnectionError | FileNotFoundError) and time.monotonic() < deadline:
                 time.sleep(_RETRY_S)
                 continue
             raise EngineError(

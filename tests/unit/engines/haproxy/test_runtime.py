@@ -1,0 +1,86 @@
+"""The master's socket while HAProxy's master executes itself anew: refused, reset, or without a word."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from willis.engines.haproxy import runtime
+from willis.engines.haproxy.runtime import Master, Runtime
+from willis.engines.port import EngineError
+
+PROCESSES = b"""\
+#<PID>          <type>          <reloads>       <uptime>        <version>
+100             master          3 [failed: 0]   0d00h00m02s     2.6.12
+# workers
+108             worker          0               0d00h00m01s     2.6.12
+# old workers
+107             worker          1               0d00h00m02s     2.6.12
+# programs
+
+"""
+
+
+class Socket:
+    """Does with each connection what its turn says: ``reset`` it, ``end`` it, or answer."""
+
+    def __init__(self, path: Path, *turns: str) -> None:
+        self.heard = 0
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(8)
+        threading.Thread(target=self._serve, args=(turns,), daemon=True).start()
+
+    def _serve(self, turns: tuple[str, ...]) -> None:
+        for turn in turns:
+            with suppress(OSError), self._listener.accept()[0] as wire:
+                if turn != "reset":  # what is closed before it was read is reset
+                    wire.recv(100)
+                if turn == "answer":
+                    wire.sendall(PROCESSES)
+                if turn == "reset":
+                    wire.recv(1)
+            self.heard += 1
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="willis-hx-") as home:
+        yield Path(home) / "master.sock"
+
+
+@pytest.mark.parametrize(
+    "turns", [("answer",), ("reset", "answer"), ("end", "answer"), ("reset", "end", "answer")]
+)
+def test_a_master_that_executes_itself_anew_is_asked_again(path: Path, turns: tuple[str, ...]) -> None:
+    listener = Socket(path, *turns)
+    try:
+        found = Master(path).workers()
+    finally:
+        listener.close()
+    assert (found.reloads, found.current, found.old) == (3, 108, (107,))
+
+
+def test_one_that_never_comes_back_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_MASTER_S", 0.1)
+    with pytest.raises(EngineError, match="does not answer"):
+        Master(path).workers()
+
+
+def test_a_worker_is_asked_once(path: Path) -> None:
+    """Its commands are not all harmless twice, and it is not deaf in between."""
+    listener = Socket(path, "reset", "answer")
+    try:
+        with pytest.raises(EngineError, match="Connection reset"):
+            Runtime(path).ask("show info")
+    finally:
+        listener.close()
