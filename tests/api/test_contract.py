@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi import checks
 
 from tests.api.test_api import DOCUMENT, Site, Story, tell
+from tests.pki import Root, pem
 from willis.api.answers import ANSWERS
 from willis.model.status import Verdict
 
@@ -40,6 +42,7 @@ def test_main_answers_have_the_shapes_that_scripts_rely_on(tell: Callable[[Story
             ("POST", "/apply", applied),
             ("POST", "/drain", order),
             ("POST", "/validate", await s.post("/validate", document="x")),
+            ("POST", "/plan", await s.post("/plan", document=DOCUMENT.replace("8237", "8238"))),
             *[
                 ("GET", path, await s.get(path))
                 for path in ("/status", "/checks", "/history", "/events", "/audit")
@@ -47,8 +50,41 @@ def test_main_answers_have_the_shapes_that_scripts_rely_on(tell: Callable[[Story
         ):
             answered = ANSWERS[method, f"/api/v1{path}"]
             exact(contract, answered.__name__, answer)
+        where = "VitreaRead/vna2"
+        exact(contract, "ExplainAnswer", await s.get(f"/explain/{where}"))
+        exact(contract, "AskedAnswer", await s.post(f"/check/{where}"))
 
     tell(story)
+
+
+def test_answers_about_certificates_have_the_shapes_that_scripts_rely_on(
+    tell: Callable[[Story], None], tmp_path: Path
+) -> None:
+    async def story(s: Site) -> None:
+        root = Root("Hospital Root")
+        contract = await s.get("/openapi.json")
+
+        async def asked(method: str, path: str, name: str = "", **body: object) -> None:
+            answer = await s.http.request(method, path.format(name=name), json=body or None)
+            assert answer.status_code == 200, answer.text
+            exact(contract, ANSWERS[method, f"/api/v1{path}"].__name__, answer.json())
+
+        one, authority = "/certificates/{name}", "/authorities/{name}"
+        await asked("PUT", one, "pacs", files=[_given(root.issue("pacs.example").pem_with_key)])
+        await asked("POST", f"{one}/request", "new", domains=["new.example"])
+        (tmp_path / "odd.pem").write_text("nothing")
+        await asked("GET", "/certificates")
+        await asked("GET", one, "pacs")
+        await asked("DELETE", one, "pacs")
+        await asked("PUT", authority, "hospital", files=[_given(pem(root.certificate))])
+        await asked("GET", "/authorities")
+        await asked("DELETE", authority, "hospital")
+
+    tell(story)
+
+
+def _given(file: bytes) -> str:
+    return b64encode(file).decode()
 
 
 def exact(contract: dict[str, Any], name: str, answer: object) -> None:

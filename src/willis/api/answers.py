@@ -1,7 +1,7 @@
 """The shapes of the main answers, which scripts rely on: new fields may come, these stay.
 
-They describe the answers in the contract; a test holds real answers against them. All times
-are seconds since the epoch.
+They describe the answers in the contract; a test holds real answers against them. Times are
+seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # of 3.12 and later, which pydantic asks for
+
+from willis.api.answers_certificates import CERTIFICATES
 
 
 class ProblemRow(TypedDict):
@@ -143,6 +145,35 @@ class ImpactRow(TypedDict):
     why: str
 
 
+class ChangeRow(TypedDict):
+    """What an engine changes. ``diff``: in lines, texts as ``diff -u`` prints them."""
+
+    engine: str
+    key: str
+    action: Literal["create", "update", "delete"]
+    how: Literal["reload", "at run time"]
+    diff: list[str]
+
+
+class GuardRow(TypedDict):
+    """Whether the plan may be applied without ``force``, and why."""
+
+    ok: bool
+    reason: str
+
+
+class PlanAnswer(TypedDict):
+    """What applying a document would do to the revision ``base``. ``document``: how it differs, in lines."""
+
+    base: int | None
+    checksum: str
+    impact: list[ImpactRow]
+    changes: list[ChangeRow]
+    document: list[str]
+    guard: GuardRow
+    problems: list[ProblemRow]
+
+
 class AppliedAnswer(TypedDict):
     """What runs now. ``changed``: whether it is another document than before."""
 
@@ -226,13 +257,59 @@ class QuestionRow(TypedDict):
 
 
 class LookRow(TypedDict):
-    """The last look at a server."""
+    """A look at a server."""
 
     at: float
     kind: str
     ok: bool
     took_ms: float
     decoded: str
+
+
+class StepRow(TypedDict):
+    """One line of a look's transcript. It names no patient."""
+
+    after_ms: float
+    sent: bool
+    what: str
+
+
+class WholeLookRow(LookRow):
+    """A look with all that was said."""
+
+    sent: str
+    received: str
+    transcript: list[StepRow]
+
+
+class AskedLookRow(WholeLookRow):
+    """A look that somebody asked for, and what it alone says of the server."""
+
+    verdict: str
+
+
+class ExplainAnswer(TypedDict):
+    """Why a server takes connections, or does not; the last looks, newest first."""
+
+    service: str
+    host: str
+    verdict: str
+    admin: Literal["online", "drain", "halt"]
+    sentence: str
+    advice: str
+    log_lines_a_day: int
+    checks: list[WholeLookRow]
+
+
+class AskedAnswer(TypedDict):
+    """Every question of a check, asked now. ``verdict`` is what it was."""
+
+    service: str
+    host: str
+    ok: bool
+    verdict: str
+    log_lines_a_day: int
+    checks: list[AskedLookRow]
 
 
 class CheckedServerRow(TypedDict):
@@ -269,6 +346,13 @@ class ChecksAnswer(TypedDict):
     checks: list[CheckAnswer]
 
 
+class OrderedSessions(TypedDict):
+    """Connections that a drain or halt meets."""
+
+    active: int
+    longest_s: float | None
+
+
 class OrderAnswer(TypedDict):
     """What an order touched."""
 
@@ -277,17 +361,21 @@ class OrderAnswer(TypedDict):
     until: float | None
     services: list[str]
     without_servers: list[str]
-    sessions: dict[str, Any] | None
+    sessions: OrderedSessions | None
 
 
 _V1 = "/api/v1"
+_ENTRIES = (f"{_V1}/services/{{service}}", f"{_V1}/hosts/{{host}}")
 ANSWERS: dict[tuple[str, str], Any] = {
     ("GET", f"{_V1}/status"): StatusAnswer,
     ("GET", f"{_V1}/status/{{service}}"): StatusAnswer,
     ("GET", f"{_V1}/checks"): ChecksAnswer,
     ("GET", f"{_V1}/checks/{{service}}"): CheckAnswer,
     ("POST", f"{_V1}/validate"): Validated,
+    ("POST", f"{_V1}/plan"): PlanAnswer,
     ("POST", f"{_V1}/apply"): AppliedAnswer,
+    ("PUT", f"{_V1}/config"): AppliedAnswer,
+    **{(method, path): AppliedAnswer for method in ("PUT", "DELETE") for path in _ENTRIES},
     ("POST", f"{_V1}/confirm"): AppliedAnswer,
     ("POST", f"{_V1}/undo"): AppliedAnswer,
     ("POST", f"{_V1}/revisions/{{number}}/restore"): AppliedAnswer,
@@ -297,5 +385,8 @@ ANSWERS: dict[tuple[str, str], Any] = {
     ("POST", f"{_V1}/drain"): OrderAnswer,
     ("POST", f"{_V1}/halt"): OrderAnswer,
     ("POST", f"{_V1}/online"): OrderAnswer,
+    ("GET", f"{_V1}/explain/{{service}}/{{host}}"): ExplainAnswer,
+    ("POST", f"{_V1}/check/{{service}}/{{host}}"): AskedAnswer,
+    **CERTIFICATES,
 }
 """By method and path."""
