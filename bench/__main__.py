@@ -1,6 +1,6 @@
 """``python -m bench WHAT [--json] [--rounds N] [--quick]``: run from the repository's root.
 
-WHAT is l4, l7, store, scale, failover, checks, flap or history.
+WHAT is l4, l7, store, scale, failover, checks, flap, history or changes.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import checks, failover, flap, history, l7, scale, store
+from bench import changes, checks, failover, flap, history, l7, scale, store
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -95,6 +95,11 @@ def _store(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], 
     return figures.as_json(), store.table(figures)
 
 
+def _changes(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    rows = changes.measure(options.rounds or (1 if options.quick else 3), tell)
+    return changes.as_json(rows), changes.table(rows)
+
+
 _BENCHES = {
     "l4": _l4,
     "l7": _l7,
@@ -104,6 +109,7 @@ _BENCHES = {
     "checks": _checks,
     "flap": _flap,
     "history": _history,
+    "changes": _changes,
 }
 
 
@@ -116,7 +122,8 @@ def _options() -> argparse.Namespace:
         " l7: the proxy beside one tuned by hand; store: a CT study directly and through it;"
         " scale: time to apply 1,000 services;"
         " failover: how long clients meet a killed server; checks: what looking costs;"
-        " flap: what 1,000 flapping servers cost; history: what recording costs",
+        " flap: what 1,000 flapping servers cost; history: what recording costs;"
+        " changes: how long a change of 500 services takes",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--quick", action="store_true", help="under 40 s, coarser")

@@ -147,7 +147,7 @@ class Loop:
         found: dict[tuple[str, str], Traffic] = {}
         for keeper in self.keepers:
             for place, counted in keeper.traffic.items():
-                found[place] = found.get(place, Traffic()) + counted
+                found[place] = found[place] + counted if place in found else counted
         return found
 
     def open_now(self) -> dict[tuple[str, str], int]:

@@ -13,26 +13,40 @@ from ipaddress import IPv6Address
 from willis.engines.addresses.compile import Vip
 
 _ETH_P_ARP = 0x0806
+_NOTHING = 0
+"""Of a packet socket: it receives nothing (packet(7))."""
 _BROADCAST = b"\xff" * 6
 _NA, _OVERRIDE, _TARGET_LINK_LAYER = 136, 0x20000000, 2
 _ALL_NODES = "ff02::1"
 
 
-def announce(vip: Vip, mac: bytes) -> None:
-    """Send one announcement of ``vip`` with ``mac`` (6 bytes) on its interface. Raises OSError."""
-    if isinstance(vip.address, IPv6Address):
-        _neighbour_advertisement(vip, mac)
-    else:
-        _gratuitous_arp(vip, mac)
+class Announcer:
+    """Announces VIPs. One socket sends all ARP: closing one waits until the kernel is done with it."""
 
+    def __init__(self) -> None:
+        self._raw: socket.socket | None = None
 
-def _gratuitous_arp(vip: Vip, mac: bytes) -> None:
-    address = vip.address.packed
-    ethernet = _BROADCAST + mac + struct.pack("!H", _ETH_P_ARP)
-    request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + address + bytes(6) + address
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ARP)) as raw:
-        raw.bind((vip.interface, 0))
-        raw.send(ethernet + request)
+    def __enter__(self) -> Announcer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._raw is not None:
+            self._raw.close()
+
+    def announce(self, vip: Vip, mac: bytes) -> None:
+        """Send one announcement of ``vip`` with ``mac`` (6 bytes) on its interface. Raises OSError."""
+        if isinstance(vip.address, IPv6Address):
+            _neighbour_advertisement(vip, mac)
+        else:
+            self._gratuitous_arp(vip, mac)
+
+    def _gratuitous_arp(self, vip: Vip, mac: bytes) -> None:
+        if self._raw is None:
+            self._raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, _NOTHING)
+        address = vip.address.packed
+        ethernet = _BROADCAST + mac + struct.pack("!H", _ETH_P_ARP)
+        request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + address + bytes(6) + address
+        self._raw.sendto(ethernet + request, (vip.interface, _ETH_P_ARP))
 
 
 def _neighbour_advertisement(vip: Vip, mac: bytes) -> None:

@@ -6,14 +6,14 @@ so a restarted daemon knows them again and the administrator's own are never tou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from willis.engines.addresses.announce import announce
+from willis.engines.addresses.announce import Announcer
 from willis.engines.addresses.compile import Vip, compile_vips
 from willis.engines.port import EngineError, Traffic
 from willis.model.config import Config
@@ -21,6 +21,8 @@ from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change
 
 PROTOCOL = 0x77
+Links = Mapping[str, Any]
+"""Interfaces by name, as pyroute2 tells them."""
 _FOREVER_S = 0xFFFFFFFF
 _IPV6 = {"flags": 0x02, "preferred_lft": 0, "valid_lft": _FOREVER_S}
 """IFA_F_NODAD: owned at once. Not preferred: else the node's own checks would come from the VIP,
@@ -54,12 +56,14 @@ class AddressesEngine:
                 )
 
     def apply(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            if isinstance(change.have, Vip):
-                _request("del", change.have)
-            if isinstance(change.want, Vip):
-                _request("add", change.want)
-                _announce(change.want)
+        with IPRoute() as route, Announcer() as announcer:
+            links = {link.get_attr("IFLA_IFNAME"): link for link in route.get_links()}
+            for change in changes:
+                if isinstance(change.have, Vip):
+                    _request(route, links, "del", change.have)
+                if isinstance(change.want, Vip):
+                    _request(route, links, "add", change.want)
+                    _announce(announcer, links[change.want.interface], change.want)
 
     def traffic(self) -> dict[tuple[str, str], Traffic]:
         return {}
@@ -78,33 +82,32 @@ def _address(message: Any) -> str:  # noqa: ANN401 - pyroute2 has no types
     return str(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
 
 
-def _request(command: str, vip: Vip) -> None:
+def _request(route: IPRoute, links: Links, command: str, vip: Vip) -> None:
     """Add or delete one address; what is already so is fine."""
-    try:
-        with IPRoute() as route:
-            route.addr(
-                command,
-                index=route.link_lookup(ifname=vip.interface)[0],
-                address=str(vip.address),
-                prefixlen=vip.address.max_prefixlen,
-                proto=PROTOCOL,
-                **(_IPV6 if vip.address.version == 6 else {}),
-            )
-    except IndexError:
+    link = links.get(vip.interface)
+    if link is None:
         if command == "add":
-            raise EngineError(f"interface {vip.interface} is gone, so {vip.address} has no place") from None
+            raise EngineError(f"interface {vip.interface} is gone, so {vip.address} has no place")
+        return
+    try:
+        route.addr(
+            command,
+            index=link["index"],
+            address=str(vip.address),
+            prefixlen=vip.address.max_prefixlen,
+            proto=PROTOCOL,
+            **(_IPV6 if vip.address.version == 6 else {}),
+        )
     except NetlinkError as error:
         settled = {"add": 17, "del": 99}[command]  # EEXIST, EADDRNOTAVAIL
         if error.code != settled:
             raise EngineError(f"cannot {command} VIP {vip.address} on {vip.interface}: {error}") from error
 
 
-def _announce(vip: Vip) -> None:
-    with IPRoute() as route:
-        link = route.link("get", ifname=vip.interface)[0]
+def _announce(announcer: Announcer, link: Any, vip: Vip) -> None:  # noqa: ANN401 - pyroute2 has no types
     mac = bytes.fromhex(link.get_attr("IFLA_ADDRESS").replace(":", ""))
     try:
-        announce(vip, mac)
+        announcer.announce(vip, mac)
     except OSError as error:
         raise EngineError(
             f"VIP {vip.address} is up on {vip.interface} but could not be announced: {error}"

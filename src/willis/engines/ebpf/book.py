@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from willis.engines.ebpf import layout
 from willis.engines.ebpf.bpf import Map
@@ -141,7 +142,9 @@ class Book:
         each.update(INDEX.pack(number), bytes(each.value_bytes))
 
 
+@lru_cache(maxsize=2 * layout.MEMBERS)
 def _slot(number: int, label: bytes, member: bytes) -> Slot:
+    """What the bytes say. Every pass reads every slot, and hardly one has changed since the last."""
     host, interface, address, service, fallback = layout.MEMBER_LABEL.unpack(label)
     mac, source_mac, ifindex, state, _, mark = layout.MEMBER.unpack(member)
     return Slot(

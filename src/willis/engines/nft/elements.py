@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from willis.engines.nft.compile import Down, Timing, Translation
@@ -116,14 +117,14 @@ def _translation(mark: int, parts: Mapping[str, Element]) -> Translation | None:
     address, _, port = place.data.partition(" . ")
     if not (is_label(place.label) and address):
         return None
-    family = ip_address(address).version
-    source = parts.get(f"source{family}")
+    server = _address(address)
+    source = parts.get(f"source{server.version}")
     translation = Translation(
         mark=mark,
         label=place.label,
-        address=ip_address(address),
+        address=server,
         port=int(port) if port else None,
-        source=_address(source),
+        source=None if source is None else _address(source.data),
         masquerade="routed" in parts,
         timing=parts.get("timing", Element()).data.removeprefix("jump "),
     )
@@ -131,5 +132,7 @@ def _translation(mark: int, parts: Mapping[str, Element]) -> Translation | None:
     return translation if elements(translation) == whole else None
 
 
-def _address(element: Element | None) -> Address | None:
-    return None if element is None else ip_address(element.data)
+@lru_cache(maxsize=65_536)
+def _address(text: str) -> Address:
+    """Every pass reads every address, and hardly one has changed since the last."""
+    return ip_address(text)
