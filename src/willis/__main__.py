@@ -40,6 +40,7 @@ def engine(
     from willis import daemon
 
     gc.freeze()
+    gc.set_threshold(50_000)  # a pass makes ten thousands of objects and hardly a cycle
     gc.enable()
     try:
         daemon.run(node, daemon.Places(run_dir, state_dir, pin_dir), daemon.Layer4(layer4), web_user)

@@ -127,8 +127,7 @@ class Changes:
         changes: list[Change] = []
         for keeper in self._loop.keepers:
             try:
-                await keeper.check(config, status)
-                changes += await keeper.changes(config, status)
+                changes += await keeper.rehearse(config, status)
             except EngineError as error:
                 raise Refused(f"{keeper.engine.name} would not take this: {error}") from error
         running = self._store.running()

@@ -51,6 +51,8 @@ class Events:
             for key, e in store.open_events().items()
         }
         self._next = store.last_event() + 1
+        self._judged = loop.config, loop.status
+        self._of_judged = conditions(*self._judged)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -84,7 +86,7 @@ class Events:
 
     def look(self) -> None:
         """Once: what began, came back or ended since the last look. Raises StoreError."""
-        found = conditions(self._loop.config, self._loop.status) | self._of_engines()
+        found = self._of_site() | self._of_engines()
         self._watched, told = step(self._watched, found, self._clock(), self._next)
         if not told:
             return
@@ -110,6 +112,13 @@ class Events:
         word = "begins" if event.ended is None else "has ended"
         level = _LEVELS[event.severity]
         log.log(level, "event %d %s: %s: %s", event.number, word, event.about, event.what)
+
+    def _of_site(self) -> dict[Key, Condition]:
+        """Of what all servers are and nothing else, so most looks find what the one before found."""
+        at = self._loop.config, self._loop.status
+        if any(now is not then for now, then in zip(at, self._judged, strict=True)):
+            self._judged, self._of_judged = at, conditions(*at)
+        return self._of_judged
 
     def _of_engines(self) -> dict[Key, Condition]:
         found: dict[Key, Condition] = {}

@@ -28,11 +28,14 @@ log = logging.getLogger("willis.loop")
 
 _REPEAT_S = 1.0
 """Seconds between two passes that nobody asked for; they find drift."""
+_LONGEST_S = 5.0
+"""The same, where a pass costs so much that six engines would use all of a CPU for looking alone."""
 _PACE_S = 0.1
 """Seconds from the begin of a pass that news asked for to the next: the first news acts at once, and a
 thousand flapping servers cost ten passes a second and not hundreds."""
 _SHARE = 20
-"""A pass that used t of a CPU waits 20 t for more news, but no longer than for one that nobody asked for."""
+"""After a pass that used t of a CPU an engine rests 20 t: up to a second before it takes news, and up to
+``_LONGEST_S`` before a pass that nobody asks for."""
 _LOGGED = 10
 """Lines a minute in the log of what an engine changed."""
 
@@ -71,13 +74,9 @@ class Keeper:
         """Run ``work`` in the engine's own thread, one thing at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
-    async def changes(self, config: Config, status: Status) -> tuple[Change, ...]:
-        """What a pass would change now."""
-        return await self.call(self._changes, config, status)
-
-    async def check(self, config: Config, status: Status) -> None:
-        """Ask the engine whether it would take this. Raises EngineError."""
-        await self.call(lambda: self.engine.check(self.engine.compile(config, status)))
+    async def rehearse(self, config: Config, status: Status) -> tuple[Change, ...]:
+        """What a pass would change now, if the engine would take it. Raises EngineError."""
+        return await self.call(self._rehearse, config, status)
 
     async def converge(self, config: Config, status: Status) -> None:
         """One pass. Raises EngineError."""
@@ -86,6 +85,11 @@ class Keeper:
     def close(self) -> None:
         self._thread.shutdown(wait=True)
         self.engine.close()
+
+    def _rehearse(self, config: Config, status: Status) -> tuple[Change, ...]:
+        want = self.engine.compile(config, status)
+        self.engine.check(want)
+        return diff(self.engine.name, self.engine.observe(), want)
 
     def _changes(self, config: Config, status: Status) -> tuple[Change, ...]:
         want = self.engine.compile(config, status)
@@ -205,7 +209,7 @@ class Loop:
                 await asyncio.sleep(_pause(time.monotonic() - began, keeper.spent_s))
             # Not wait_for, which before Python 3.12 may lose a cancellation: the engine would never end.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_REPEAT_S):
+                async with asyncio.timeout(min(_LONGEST_S, max(_REPEAT_S, _SHARE * keeper.spent_s))):
                     await keeper.wake.wait()
             news = keeper.wake.is_set()
 

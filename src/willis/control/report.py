@@ -84,6 +84,8 @@ def advice(member: Member) -> str:
 
 def _term(service: VirtualService, member: Member, terms: Mapping[Place, Term]) -> Term:
     """What becomes by itself of the state that holds: the server's own, else its host's."""
+    if not terms:
+        return Term()
     host = member.server.host
     return terms.get(Place(host, service.name)) or terms.get(Place(host)) or Term()
 

@@ -52,7 +52,9 @@ class Shares:
         wanted = self._listening.shares()
         found = {p: slow.get(p, 1.0) * wanted.get(p, 1.0) for p in slow.keys() | wanted.keys()}
         away = self._listening.away()
-        active = {Place(host, name): each.active for (name, host), each in self._loop.traffic().items()}
+        active: dict[Place, int] = {}
+        if any(service.watermarks for service in self._loop.config.services):
+            active = {Place(host, name): each.active for (name, host), each in self._loop.traffic().items()}
         marked = full(self._loop.config, status.full, active)
         if (found, away, marked) != (status.shares, status.away, status.full):
             self._loop.learn(replace(status, shares=found, away=away, full=marked))

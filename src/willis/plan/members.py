@@ -100,6 +100,8 @@ def targets(config: Config) -> dict[Target, Check]:
 
 def admin_of(status: Status, service: str, host: str) -> Admin:
     """The stricter of the host's state and its state in this service."""
+    if not status.admin:
+        return Admin.ONLINE
     states = (status.admin.get(Place(host)), status.admin.get(Place(host, service)))
     return max((s for s in states if s is not None), key=_SEVERITY.__getitem__, default=Admin.ONLINE)
 

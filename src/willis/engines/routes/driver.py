@@ -56,13 +56,13 @@ class RoutesEngine:
         """What is ours in the kernel. A quick route that cannot be counts as there; an alarm tells it."""
         found: dict[str, Hashable] = {}
         with IPRoute() as ip:
+            routes = [each for family in _FAMILY.values() for each in ip.get_routes(family=family)]
             for family in _FAMILY:
-                found |= _rules(ip, family) | _locals(ip, family)
-            main = [each for f in _FAMILY.values() for each in ip.get_routes(family=f, table=_MAIN)]
+                found |= _rules(ip, family) | _locals(routes, family)
         table = marking.read()
         if table is not None:
             found["marking/proxy"] = table
-        return found | self._quick([each for each in main if _attr(each, "RTA_TABLE") == _MAIN])
+        return found | self._quick([each for each in routes if _attr(each, "RTA_TABLE") == _MAIN])
 
     def check(self, want: Artefacts) -> None:
         """Have nft try the marking. Raises EngineError."""
@@ -138,11 +138,14 @@ def _rules(ip: IPRoute, family: int) -> dict[str, Hashable]:
     }
 
 
-def _locals(ip: IPRoute, family: int) -> dict[str, Hashable]:
+def _locals(routes: list[_Message], family: int) -> dict[str, Hashable]:
     return {
         f"local/{family}": Local(family, _attr(each, "RTA_TABLE"))
-        for each in ip.get_routes(family=_FAMILY[family])
-        if each["proto"] == PROTOCOL and each["type"] == _LOCAL and each["dst_len"] == 0
+        for each in routes
+        if each["family"] == _FAMILY[family]
+        and each["proto"] == PROTOCOL
+        and each["type"] == _LOCAL
+        and each["dst_len"] == 0
     }
 
 
