@@ -84,7 +84,8 @@ def _flap(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], R
 
 
 def _history(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
-    figures = history.measure(600 if options.quick else 3_700 * (options.rounds or 1), tell)
+    seconds, steps = (60, 60) if options.quick else (120 * (options.rounds or 1), 370 * (options.rounds or 1))
+    figures = history.measure(seconds, steps, tell)
     return figures.as_json(), history.table(figures)
 
 

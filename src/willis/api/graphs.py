@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query
 
 from willis.api.needs import needs
 from willis.control.frames import METRICS
-from willis.control.history import SPAN_S, Graph, History, finest
+from willis.control.history import SPAN_S, Graph, History, steps_for
 from willis.model.identity import Need
 
 Json = dict[str, Any]
@@ -43,7 +43,7 @@ class Step(IntEnum):
 OfHost = Annotated[str, Query(max_length=64, description="One real server instead of the whole service")]
 Span = Annotated[int, Query(ge=60, le=SPAN_S, description="Seconds back from now")]
 Wanted = Annotated[
-    Step | None, Query(description="Seconds a point; without it, the finest that reaches back so far")
+    Step | None, Query(description="Seconds a point at least; without it, the finest steps kept for so long")
 ]
 Only = Annotated[Metric | None, Query(description="One metric instead of all that are known")]
 
@@ -58,7 +58,7 @@ def routes(app: FastAPI, history: History) -> None:
         """Connections, bytes, requests, checks and open servers over time, as columns; null: not measured."""
         end = time.time()
         key = (service, host)
-        found = await history.read(key, end - span, end, step or finest(span, of_host=bool(host)))
+        found = await history.read(key, end - span, end, steps_for(span, step, of_host=bool(host)))
         return {"service": service, "host": host or None, **_columns(found, metric)}
 
 

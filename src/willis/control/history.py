@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from willis.control.changes import Refused, Unknown
+from willis.control.changes import Unknown
 from willis.control.database import StoreError
 from willis.control.frames import Band, Frame, Frames, Key, fold_frames
 from willis.control.history_store import KEPT_S, MINUTE, QUARTER, HistoryStore, folded
@@ -53,9 +53,13 @@ class Graph:
     """A step each; None: nothing was measured."""
 
 
-def finest(span_s: int, *, of_host: bool) -> int:
-    """The length of the shortest steps of which so long a time is kept."""
-    return next(step for step in STEPS[of_host:] if span_s <= _REACH_S[step])
+def steps_for(span_s: int, at_least: int | None, *, of_host: bool) -> int:
+    """The length of the steps for so long a time: at least so many seconds, else the finest kept so long.
+
+    It is a longer one where that would be more than 6,000 points. Servers are not measured every second.
+    """
+    wanted = at_least or next(step for step in STEPS[of_host:] if span_s <= _REACH_S[step])
+    return next(step for step in STEPS if step >= wanted and span_s <= step * _MOST_POINTS)
 
 
 class History:
@@ -121,10 +125,8 @@ class History:
     async def read(self, key: Key, begin: float, end: float, step_s: int) -> Graph:
         """A series from ``begin`` to ``end`` (seconds since the epoch) in steps of a tier.
 
-        What is older than a tier reaches comes from the next coarser one. Raises Unknown, Refused.
+        What is older than a tier reaches comes from the next coarser one. Raises Unknown.
         """
-        if (end - begin) / step_s > _MOST_POINTS:
-            raise Refused(f"that is more than {_MOST_POINTS} points; ask for longer steps")
         if not self.recorder.knows(key) and not await self._asked(lambda store: store.knows(key), False):
             raise Unknown(_unknown(key))
         first, last = int(begin) // step_s, int(end) // step_s
