@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from willis.health.agent import Asked, Silent, ask
 from willis.model.feedback import Feedback, FeedbackKind
 from willis.plan.feedback import Said
@@ -21,14 +20,9 @@ AGENT = Path(__file__).parents[3] / "agents/linux/willis_agent.py"
 HERE = IPv4Address("127.0.0.1")
 
 
-def free_port() -> int:
-    with closing(socket.create_server((str(HERE), 0))) as found:
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture
 def asked(tmp_path: Path) -> Iterator[Asked]:
-    port = free_port()
+    port = free_port(str(HERE))
     words = [sys.executable, "-I", str(AGENT), "--address", str(HERE), "--port", str(port)]
     agent = subprocess.Popen([*words, "--state", str(tmp_path), "--connections", "100000"])
     try:

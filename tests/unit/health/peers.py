@@ -12,7 +12,7 @@ from willis.model.check import Check, Question, Target
 from willis.plan.verdict import Result
 
 CHECK = Check(timeout_s=10.0)
-QUICK = Check(timeout_s=0.3)
+QUICK = Check(timeout_s=1.0)
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

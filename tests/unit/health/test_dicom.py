@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.unit.health.peers import CHECK, QUICK, look_at, says, silent
@@ -104,12 +102,12 @@ def test_what_is_not_offered_is_misconfigured() -> None:
 def test_silence_is_hung_wherever_it_begins() -> None:
     result = look_at(silent, ECHO, QUICK)
     assert result.verdict is Verdict.HUNG
-    assert "takes the connection but gives no answer (A-ASSOCIATE-AC) within 0.3 s" in result.reason
+    assert "takes the connection but gives no answer (A-ASSOCIATE-AC) within 1 s" in result.reason
     result = look_at(says(ACCEPTS, linger=True), ECHO, QUICK)
     assert result.verdict is Verdict.HUNG
-    assert result.reason.endswith("(C-ECHO-RSP) within 0.3 s: the application hangs")
+    assert result.reason.endswith("(C-ECHO-RSP) within 1 s: the application hangs")
     result = look_at(says(ACCEPTS, linger=True), FIND, QUICK)
-    assert result.reason.endswith("(C-FIND-RSP) within 0.3 s: the application hangs, or its database does")
+    assert result.reason.endswith("(C-FIND-RSP) within 1 s: the application hangs, or its database does")
 
 
 @pytest.mark.parametrize(
@@ -143,10 +141,9 @@ def test_a_server_that_does_not_release_is_up_all_the_same() -> None:
 
 
 def test_a_release_that_outlasts_the_timeout_is_held_against_nobody() -> None:
-    short = replace(QUICK, timeout_s=0.2)
-    assert look_at(says(ACCEPTS, replies(ECHO, 0), linger=True), ECHO, short).verdict is Verdict.UP
+    assert look_at(says(ACCEPTS, replies(ECHO, 0), linger=True), ECHO, QUICK).verdict is Verdict.UP
     refuses = encode(AssociateAccept("RIS", "LB", (Answer(1, 3, ""),)))
-    assert look_at(says(refuses, linger=True), FIND, short).verdict is Verdict.MISCONFIGURED
+    assert look_at(says(refuses, linger=True), FIND, QUICK).verdict is Verdict.MISCONFIGURED
 
 
 def test_the_transcript_tells_each_step_in_the_order_of_time() -> None:
