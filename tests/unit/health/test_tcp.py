@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -23,17 +25,36 @@ def look(target: Target, check: Check = CHECK) -> Result:
     return asyncio.run(Looks().look(target, check))
 
 
+_DELAYED_ACK_MS = 40.0
+"""The shortest time after which Linux sends a delayed ACK."""
+
+
 def at(sock: socket.socket) -> Target:
     host, port, *_ = sock.getsockname()
     return Target(ip_address(host), port)
 
 
+@contextmanager
+def looked_at(count: int, backlog: int) -> Iterator[tuple[socket.socket, list[Result]]]:
+    """A listener, and what so many looks at it said.
+
+    The kernel itself completes the handshake of a look in which the machine stood still; then once more.
+    """
+    for left in reversed(range(10)):
+        with socket.create_server(("127.0.0.1", 0), backlog=backlog) as listener:
+            results: list[Result] = []
+            while len(results) < count and (
+                not left or all(r.took_ms < _DELAYED_ACK_MS for r in results[-1:])
+            ):
+                results.append(look(at(listener)))
+            if len(results) == count:
+                yield listener, results
+                return
+
+
 def test_a_listener_is_up_and_never_accepts_a_look() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=5) as listener:
-        for _ in range(50):
-            result = look(at(listener))
-            assert (result.verdict, result.reason) == (Verdict.UP, "accepts connections")
-            assert result.ok
+    with looked_at(50, backlog=5) as (listener, results):
+        assert {(r.verdict, r.reason, r.ok) for r in results} == {(Verdict.UP, "accepts connections", True)}
         listener.settimeout(0.5)
         with pytest.raises(TimeoutError):
             listener.accept()
@@ -41,9 +62,9 @@ def test_a_listener_is_up_and_never_accepts_a_look() -> None:
 
 def test_looks_never_fill_a_backlog_that_nobody_empties() -> None:
     """Full connects would: a listener with backlog 1 takes two."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
-        assert [look(at(listener)).verdict for _ in range(200)] == [Verdict.UP] * 200
-        with socket.create_connection(listener.getsockname(), timeout=5) as client:
+    with looked_at(200, backlog=1) as (listener, results):
+        assert {result.verdict for result in results} == {Verdict.UP}
+        with socket.create_connection(listener.getsockname(), timeout=30) as client:
             accepted, peer = listener.accept()
             accepted.close()
             assert peer == client.getsockname(), "the first connection accepted is the first real one"
