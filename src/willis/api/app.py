@@ -12,6 +12,7 @@ from willis.api import (
     audit,
     backup,
     certificates,
+    changesets,
     contract,
     doctor,
     documents,
@@ -58,6 +59,7 @@ def build(controller: Controller, home: Path) -> FastAPI:
     stream.routes(app, controller)
     documents.routes(app, controller)
     entries.routes(app, controller)
+    changesets.routes(app, controller)
     orders.routes(app, controller)
     logs.routes(app, controller.logbook)
     graphs.routes(app, controller.history)

@@ -6,20 +6,21 @@ Of a body only a few fields are looked at, by name: no document, key or passphra
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 
-from willis.api.needs import REFUSED, REPEATED, caller
+from willis.api.needs import REASON, REFUSED, REPEATED, caller
 from willis.control.audit import Audit
 from willis.control.budget import Budget
 from willis.model.identity import Way
 
 _BASE = "/api/v1"
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_READING = ("/validate", "/plan", "/check/")
+_READING = re.compile(r"/(validate|plan|changesets/[^/]+/plan)\Z|/check/")
 """Posted, since they need a body or take time, but they change nothing."""
 _DENIED = (401, 403)
 _ABOUT = ("where", "name", "service", "client", "user", "confirm_s", "for_s", "lasts_s")
@@ -63,9 +64,9 @@ class Audited(BaseHTTPMiddleware):
         about += [f"{key} {value}" for key, value in request.query_params.items() if key in _ABOUT]
         about += _grants(said.get("grants"))
         left_out = self._strangers.told() if who.way is Way.NOBODY else 0
-        reason = (
-            f"{left_out} more requests of nobody were left out here" if left_out else said.get("reason", "")
-        )
+        reason = request.scope.get(REASON) or said.get("reason", "")
+        if left_out:
+            reason = f"{left_out} more requests of nobody were left out here"
         self._audit.note(
             who.name,
             f"{request.method} {route}",
@@ -81,7 +82,7 @@ class Audited(BaseHTTPMiddleware):
 
 def changes(method: str, path: str) -> bool:
     """Whether such a request may change something."""
-    return method not in _HARMLESS and not path.removeprefix(_BASE).startswith(_READING)
+    return method not in _HARMLESS and not _READING.match(path.removeprefix(_BASE))
 
 
 def _came_as_somebody(request: Request) -> bool:

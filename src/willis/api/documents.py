@@ -8,17 +8,19 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from willis.api.needs import Asking, author, needs
+from willis.api.needs import Asking, Denied, author, demand_entries, needs
 from willis.api.pages import Cursor, Limit, before, page
 from willis.api.problems import problem_row
 from willis.api.types import ApplyBody, AuthorBody, DocumentBody, WishBody
 from willis.config import load
+from willis.config.edit import differences
 from willis.control.changes import Plan, Unknown, Wish, lines
 from willis.control.controller import Controller
-from willis.control.store import Revision
+from willis.control.store import Revision, Trial
 from willis.model.identity import Caller, Need
 from willis.plan.diff import Change
 from willis.plan.impact import Impact
+from willis.plan.rights import everywhere
 
 Json = dict[str, Any]
 
@@ -36,7 +38,7 @@ def routes(app: FastAPI, controller: Controller) -> None:
     @app.post("/api/v1/plan", **needs(Need.CONFIGURE, whole=True))
     async def plan(body: DocumentBody) -> Json:
         """What applying a document would do."""
-        return _plan(await controller.changes.plan(body.document))
+        return planned(await controller.changes.plan(body.document))
 
     @app.post("/api/v1/apply", **needs(Need.CONFIGURE, whole=True))
     async def apply(body: ApplyBody, who: Asking) -> Json:
@@ -44,17 +46,17 @@ def routes(app: FastAPI, controller: Controller) -> None:
         before = controller.audit.digest()
         return applied(await controller.apply(body.document, wish(body, who)), controller, before)
 
-    @app.post("/api/v1/confirm", **needs(Need.CONFIGURE, whole=True))
-    async def confirm() -> Json:
-        """What runs on trial holds for good."""
-        before = controller.audit.digest()
-        return applied(await controller.changes.confirm(), controller, before)
+    @app.post("/api/v1/confirm", **needs(Need.CONFIGURE))
+    async def confirm(who: Asking) -> Json:
+        """What runs on trial holds for good; in some services, for who began it."""
+        seen, before = await _trial(controller, who), controller.audit.digest()
+        return applied(await controller.changes.confirm(seen), controller, before)
 
-    @app.post("/api/v1/undo", **needs(Need.CONFIGURE, whole=True))
+    @app.post("/api/v1/undo", **needs(Need.CONFIGURE))
     async def undo(body: AuthorBody, who: Asking) -> Json:
-        """What runs on trial is taken back; else the document before the running one returns."""
-        before = controller.audit.digest()
-        return applied(await controller.undo(author(who, body.author)), controller, before)
+        """What runs on trial is taken back, in some services by who began it; else the former one returns."""
+        seen, before = await _trial(controller, who), controller.audit.digest()
+        return applied(await controller.undo(author(who, body.author), seen), controller, before)
 
     @app.post("/api/v1/revisions/{number}/restore", **needs(Need.CONFIGURE, whole=True))
     async def restore(number: int, body: WishBody, who: Asking) -> Json:
@@ -82,6 +84,21 @@ def _history(app: FastAPI, controller: Controller) -> None:
         """How two documents differ, as ``diff -u`` prints it."""
         texts = [_known(controller, number).document for number in (old, new)]
         return {"old": old, "new": new, "diff": list(lines(*texts))}
+
+
+async def _trial(controller: Controller, who: Caller) -> Trial | None:
+    """The trial that ``who`` may end; None: there is none, and they may change the whole site.
+
+    Who began it may end it as long as they may still change all that it changed. Raises Denied.
+    """
+    trial = controller.changes.trial()
+    if everywhere(who, Need.CONFIGURE):
+        return trial
+    if trial is None or trial.author != who.name:
+        raise Denied(who, Need.CONFIGURE, ["the whole site"])
+    texts = [_known(controller, number).document for number in (trial.base, trial.revision)]
+    demand_entries(who, [edit.path for edit in await asyncio.to_thread(differences, *texts)])
+    return trial
 
 
 def _known(controller: Controller, number: int) -> Revision:
@@ -130,7 +147,8 @@ def _difference(change: Change) -> list[str]:
     return [f"{sign}{value}" for sign, value in (("-", have), ("+", want)) if value is not None]
 
 
-def _plan(plan: Plan) -> Json:
+def planned(plan: Plan) -> Json:
+    """What applying a document would do."""
     return {
         "base": plan.base,
         "checksum": plan.checksum,

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.responses import Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from willis.api.documents import applied, wish
 from willis.api.needs import Asking, needs
 from willis.api.pages import tagged
-from willis.api.types import ApplyBody, WishBody
+from willis.api.types import ApplyBody, ValueBody, WishBody
 from willis.config.edit import Missing, Unedited, entries, put, remove
 from willis.control.changes import Invalid, Refused, Unknown
 from willis.control.controller import Controller
@@ -39,10 +39,8 @@ class NoPrecondition(Refused):
         super().__init__("read it first, and send its ETag as If-Match: so no change of others is lost")
 
 
-class EntryBody(WishBody):
+class EntryBody(WishBody, ValueBody):
     """A service or a host as it shall be."""
-
-    value: dict[str, Any] | str = Field(description="Its keys; of a host, its address is enough")
 
 
 class RemovalQuery(WishBody):
@@ -139,8 +137,7 @@ async def _apply(
     controller: Controller, body: WishBody, who: Caller, if_match: str | None, edit: Callable[[str], str]
 ) -> Json:
     """Apply the running document as ``edit`` makes it, if it is still the one that was read."""
-    if if_match is None:
-        raise NoPrecondition
+    base = matched(if_match)
     running = _running(controller)
     try:
         document = edit(running.document)
@@ -148,8 +145,14 @@ async def _apply(
         raise Unknown(f"{error}; see 'willis status'") from error
     except Unedited as error:
         raise Invalid(error.problems) from error
-    asked = wish(body, who, base=if_match.strip().removeprefix("W/").strip('"'))
-    return applied(await controller.apply(document, asked), controller, running.digest)
+    return applied(await controller.apply(document, wish(body, who, base)), controller, running.digest)
+
+
+def matched(if_match: str | None) -> str:
+    """The tag that a client sent. Raises NoPrecondition."""
+    if if_match is None:
+        raise NoPrecondition
+    return if_match.strip().removeprefix("W/").strip('"')
 
 
 def _running(controller: Controller) -> Revision:

@@ -22,6 +22,8 @@ REFUSED = "willis.refused"
 """In a request's scope: why the door did not take what the client sent for a proof."""
 REPEATED = "willis.repeated"
 """In a request's scope: it is the same as one before, and was not carried out again."""
+REASON = "willis.reason"
+"""In a request's scope: why it was made, where the body alone does not say it; for the audit trail."""
 
 
 class Denied(Exception):
@@ -84,6 +86,15 @@ def demand(who: Caller, need: Need, services: Iterable[str]) -> None:
     lacking = wanted - allowed(who, need, wanted)
     if lacking:
         raise Denied(who, need, lacking)
+
+
+def demand_entries(who: Caller, paths: Iterable[tuple[str, ...]]) -> None:
+    """Raises Denied unless ``who`` may change these entries of the document: services, or else anything."""
+    changed = list(paths)
+    names = [path[1] for path in changed if path[0] == "services" and len(path) > 1]
+    if len(names) < len(changed) and not everywhere(who, Need.CONFIGURE):
+        raise Denied(who, Need.CONFIGURE, ["the whole site"])
+    demand(who, Need.CONFIGURE, names)
 
 
 def author(who: Caller, claimed: str) -> str:

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from willis.api.needs import Denied, needs
 from willis.config import Problem
 from willis.config.problem import point
-from willis.control.changes import Invalid, Refused, Unknown
+from willis.control.changes import Refused, Unknown
 from willis.control.database import StoreError
 from willis.model.identity import Need
 
@@ -48,6 +48,12 @@ KINDS: Mapping[str, Kind] = {
         "answer not kept",
         "The same request was carried out before, with this Idempotency-Key. Its answer held a secret or was "
         "long, and is not kept.",
+    ),
+    "conflict": Kind(
+        409,
+        "conflict",
+        "A change set changes entries that others changed meanwhile; `problems` says who and since when. "
+        "The change set shows both sides: stage each as it shall be.",
     ),
     "denied": Kind(403, "denied", "The caller is known and may not do this. An administrator can grant it."),
     "failed": Kind(
@@ -171,7 +177,7 @@ def _kind_row(name: str) -> Json:
 
 def _refused(request: Request, error: Exception) -> Response:
     kind = error.kind if isinstance(error, Refused) else "refused"
-    problems = [problem_row(p) for p in error.problems] if isinstance(error, Invalid) else []
+    problems = [problem_row(p) for p in error.problems] if isinstance(error, Refused) else []
     return answer(request, kind, str(error), problems=problems)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
@@ -49,6 +49,12 @@ class WishBody(AuthorBody):
 
 class ApplyBody(DocumentBody, WishBody):
     """A document to make the running one."""
+
+
+class ValueBody(_Body):
+    """An entry of the document as it shall be."""
+
+    value: dict[str, Any] | str = Field(description="Its keys; of a host, its address is enough")
 
 
 class OrderBody(_Body):

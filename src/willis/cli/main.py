@@ -24,6 +24,7 @@ from willis.cli import (
     api,
     audit,
     certificate,
+    changesets,
     checks,
     doctor,
     entries,
@@ -111,6 +112,7 @@ app.add_typer(account.commands(partial(_asking, token=False)), name="me")
 app.add_typer(api.commands(_asking), name="api")
 app.add_typer(audit.commands(_asking), name="audit")
 app.add_typer(certificate.commands(_asking), name="certificate")
+app.add_typer(changesets.commands(_asking, lambda *asked: _wish(*asked)), name="changeset")
 app.add_typer(secret.commands(_asking), name="secret")
 app.add_typer(entries.document_commands(_asking, lambda *asked: _wish(*asked)), name="config")
 for noun in ("service", "host"):

@@ -8,7 +8,7 @@ drop what it does not name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from willis.config.document import SITE
@@ -41,10 +41,6 @@ class Missing(Exception):
     """There is no such entry to take out."""
 
 
-class Conflict(Exception):
-    """Both sides changed the same entries."""
-
-
 @dataclass(frozen=True, slots=True)
 class Edit:
     """One entry as it shall be; ``value`` None: taken out."""
@@ -64,28 +60,41 @@ def entries(text: str) -> dict[str, Data]:
     return said
 
 
+def entry(said: dict[str, Data], path: tuple[str, ...]) -> Data:
+    """One entry of what a document says; None: it has none."""
+    inner = said if len(path) == 1 else said.get(path[0])
+    return inner.get(path[-1]) if isinstance(inner, dict) else None
+
+
 def put(text: str, path: tuple[str, ...], value: Data) -> str:
     """``text`` with one entry put in or exchanged. Raises Unedited."""
-    _check(path, value)
-    done = _with(text, entries(text), path, value)
-    root = read(done).root
-    kind, node = _kind(path), _node(root, path)
-    faults: list[Fault] = []
-    if node is not None:
-        parse(kind, node, path, faults)
-    wrong = [fault for fault in faults if fault.severity is Severity.ERROR]
-    if wrong:
-        raise Unedited(tuple(as_problem(fault, root) for fault in wrong))
-    return done
+    return edited(text, (Edit(path, value),))
 
 
 def remove(text: str, path: tuple[str, ...]) -> str:
     """``text`` without one entry. Raises Missing, Unedited."""
-    said = entries(text)
-    inner = said if len(path) == 1 else said.get(path[0]) or {}
-    if path[-1] not in inner:
+    if entry(entries(text), path) is None:
         raise Missing(f"there is no {spell(path)} in this document")
-    return _with(text, said, path, None)
+    return edited(text, (Edit(path, None),))
+
+
+def edited(text: str, edits: Iterable[Edit]) -> str:
+    """``text`` with all these edits; each entry is good by itself. Raises Unedited."""
+    edits = tuple(edits)
+    for edit in edits:
+        if edit.value is not None:
+            _check(edit.path, edit.value)
+    done = _with(text, edits)
+    root = read(done).root
+    faults: list[Fault] = []
+    for edit in edits:
+        node = _node(root, edit.path)
+        if node is not None:
+            parse(_kind(edit.path), node, edit.path, faults)
+    wrong = [fault for fault in faults if fault.severity is Severity.ERROR]
+    if wrong:
+        raise Unedited(tuple(as_problem(fault, root) for fault in wrong))
+    return done
 
 
 def differences(old: str, new: str) -> tuple[Edit, ...]:
@@ -95,23 +104,6 @@ def differences(old: str, new: str) -> tuple[Edit, ...]:
     """
     before, after = entries(old), entries(new)
     return tuple(_differences(before, after))
-
-
-def rebased(base: str, draft: str, onto: str) -> str:
-    """``onto`` with all that ``draft`` changed in ``base``, but for the order of services and hosts.
-
-    Raises Conflict if the same was changed there in another way, Unedited.
-    """
-    theirs = {edit.path: edit.value for edit in differences(base, onto)}
-    mine = [edit for edit in differences(base, draft) if edit.path[-1] not in BY_NAME]
-    both = [e.path for e in mine if e.path in theirs and not same(theirs[e.path], e.value)]
-    if both:
-        raise Conflict(", ".join(spell(path) for path in both))
-    done = onto
-    for edit in mine:
-        if edit.path not in theirs:
-            done = _with(done, entries(done), edit.path, edit.value)
-    return done
 
 
 def _differences(before: dict[str, Data], after: dict[str, Data]) -> Iterator[Edit]:
@@ -127,22 +119,24 @@ def _differences(before: dict[str, Data], after: dict[str, Data]) -> Iterator[Ed
             yield Edit((key,), new)
 
 
-def _with(text: str, said: dict[str, Data], path: tuple[str, ...], value: Data) -> str:
-    """The text that says what it ``said``, but for one entry. Raises Unedited."""
-    wanted = dict(said)
-    inner = wanted
-    if len(path) > 1:
-        section = said.get(path[0])
-        inner = wanted[path[0]] = dict(section) if isinstance(section, dict) else {}
-    if value is None:
-        inner.pop(path[-1], None)
-    else:
-        inner[path[-1]] = value
+def _with(text: str, edits: tuple[Edit, ...]) -> str:
+    """The text that says what it said, but for these entries. Raises Unedited."""
+    wanted = dict(entries(text))
+    for edit in edits:
+        inner = wanted
+        if len(edit.path) > 1:
+            section = wanted.get(edit.path[0])
+            inner = wanted[edit.path[0]] = dict(section) if isinstance(section, dict) else {}
+        if edit.value is None:
+            inner.pop(edit.path[-1], None)
+        else:
+            inner[edit.path[-1]] = edit.value
     try:
         return respell(text, wanted)
     except Unsplit as error:
         what = f"This document cannot be edited entry by entry: {error}."
-        fault = Fault(path, what, "Give every entry lines of its own, or apply a whole document.")
+        where = edits[0].path if len(edits) == 1 else ()
+        fault = Fault(where, what, "Give every entry lines of its own, or apply a whole document.")
         raise Unedited(_refused(fault)) from error
 
 

@@ -31,6 +31,8 @@ class Refused(Exception):
 
     kind = "refused"
     """For programs: one of ``api.problems.KINDS``."""
+    problems: tuple[Problem, ...] = ()
+    """Where there are several reasons: each with its place in the document."""
 
 
 class Unknown(Refused):
@@ -147,19 +149,26 @@ class Changes:
         async with self._busy:
             return await self._apply(document, wish)
 
-    async def confirm(self) -> Revision:
-        """What runs on trial holds for good. Raises Refused if nothing waits."""
+    async def confirm(self, seen: Trial | None = None) -> Revision:
+        """What runs on trial holds for good. ``seen``: only that trial. Raises Refused if nothing waits."""
         async with self._busy:
-            running = self._store.running()
-            if self._store.trial() is None or running is None:
+            running, trial = self._store.running(), self._store.trial()
+            if trial is None or running is None or seen not in (None, trial):
                 raise Refused("nothing waits to be confirmed; see 'willis history'")
             self._store.confirm()
             return running
 
-    async def undo(self, author: str) -> Revision:
-        """Take back what runs on trial, else return to the document before this one. Raises Refused."""
+    async def undo(self, author: str, seen: Trial | None = None) -> Revision:
+        """Take back what runs on trial, else return to the document before this one.
+
+        ``seen``: only that trial; it may be over by now. Raises Refused.
+        """
         async with self._busy:
             trial = self._store.trial()
+            if seen not in (None, trial):
+                raise Refused(
+                    f"revision {seen.revision} was confirmed or undone just now; see 'willis history'"
+                )
             if trial is not None:
                 return await self._take_back(trial, f"undone by {author}")
             running = self._store.running()
@@ -186,11 +195,11 @@ class Changes:
         if running is not None and trial is not None:
             raise Refused(
                 f"revision {trial.revision} by {trial.author} waits to be confirmed since "
-                f"{_when(running.at)}; 'willis confirm' or 'willis undo' first"
+                f"{when(running.at)}; 'willis confirm' or 'willis undo' first"
             )
         if running is not None and wish.base not in (None, running.digest):
             raise Stale(
-                f"revision {running.number} by {running.author} runs since {_when(running.at)}, and this "
+                f"revision {running.number} by {running.author} runs since {when(running.at)}, and this "
                 "was made from another one; read it again and repeat the change on that"
             )
         plan = await self.plan(document)
@@ -256,7 +265,8 @@ class Changes:
             return trial
 
 
-def _when(at: float) -> str:
+def when(at: float) -> str:
+    """A time in words, UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
 
 

@@ -17,6 +17,7 @@ from willis.control.audit import Audit
 from willis.control.audit_export import AuditExport
 from willis.control.certificates import Certificates
 from willis.control.changes import Changes, Refused, Unknown, Wish
+from willis.control.changesets import ChangeSets
 from willis.control.checks import check_row
 from willis.control.database import StoreError
 from willis.control.directory import Directory
@@ -101,6 +102,7 @@ class Controller:
         directory = Directory(certificates.authority_path, lambda: self.loop.config.access.ldap)
         self.identity.directory = directory.ask
         self.changes = Changes(store, self.loop, self.secrets.lacking)
+        self.changesets = ChangeSets(store)
         self.logbook = Logbook(self.loop)
         self.history = History(self.logbook.recorder, store.database.path.with_name("history.db"))
         self.orders = Orders(self.loop, store, self.audit.itself)
@@ -171,9 +173,9 @@ class Controller:
         """Make ``document`` the running revision. Raises Refused."""
         return self._adopted(await self.changes.apply(document, wish))
 
-    async def undo(self, author: str) -> Revision:
-        """What ran before returns. Raises Refused."""
-        return self._adopted(await self.changes.undo(author))
+    async def undo(self, author: str, seen: Trial | None = None) -> Revision:
+        """What ran before returns. ``seen``: only if this is the trial that runs. Raises Refused."""
+        return self._adopted(await self.changes.undo(author, seen))
 
     async def restore(self, number: int, wish: Wish) -> Revision:
         """The document of an earlier revision, as a new one. Raises Refused."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import dr, site, sites
 from willis.config import load, write
-from willis.config.edit import Conflict, Missing, Unedited, differences, entries, put, rebased, remove
+from willis.config.edit import Edit, Missing, Unedited, differences, edited, entries, put, remove
 from willis.config.splice import Unsplit, respell, same, say
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
@@ -226,11 +226,13 @@ def test_differences_name_the_entries() -> None:
     assert differences(TEXT, TEXT.replace("# the end", "# finis")) == ()
 
 
-def test_edits_move_to_another_base_unless_both_changed_the_same() -> None:
-    mine = put(TEXT, ("services", "Store"), NEW)
-    theirs = remove(TEXT, ("services", "Mwl"))
-    both = rebased(TEXT, mine, theirs)
-    assert set(entries(both)["services"]) == {"Archive", "Store"}
-    mine = put(TEXT, ("services", "Mwl"), {**entries(TEXT)["services"]["Mwl"], "ports": 9})
-    with pytest.raises(Conflict, match=r"services\.Mwl"):
-        rebased(TEXT, mine, theirs)
+def test_several_edits_are_made_at_once_and_each_bad_one_is_named() -> None:
+    edits = [Edit(("services", "Mwl"), None), Edit(("services", "Store"), NEW), Edit(("hosts", "vna1"), None)]
+    done = edited(TEXT, edits)
+    assert set(entries(done)["services"]) == {"Archive", "Store"}
+    assert "# the end" in done
+    assert {e.path for e in differences(TEXT, done)} == {e.path for e in edits}
+    bad = [Edit(("services", name), {**NEW, "vip": "1.2.3"}) for name in ("One", "Two")]
+    with pytest.raises(Unedited) as refused:
+        edited(TEXT, bad)
+    assert [p.path for p in refused.value.problems] == ["services.One.vip", "services.Two.vip"]
