@@ -43,29 +43,35 @@ class Told(Master):
         return {"description": stamp_of(TEXT)}
 
 
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Short: unix sockets lie below it."""
+    return tmp_path_factory.mktemp("h")
+
+
 def took(path: Path, told: Told) -> bool:
     engine = HaproxyEngine(path, path)
     engine._master = engine._runtime = told  # type: ignore[assignment]
     return engine._took(TEXT, BEFORE)
 
 
-def test_it_is_done_once_the_worker_before_has_stopped_listening(tmp_path: Path) -> None:
+def test_it_is_done_once_the_worker_before_has_stopped_listening(home: Path) -> None:
     """Both listen on the same sockets: it could take a client or a command of ours."""
     told = Told("0", "0", None, "1")
-    assert took(tmp_path, told)
+    assert took(home, told)
     assert told.asked == [7] * 4
 
 
-def test_it_is_done_when_the_worker_before_is_gone(tmp_path: Path) -> None:
+def test_it_is_done_when_the_worker_before_is_gone(home: Path) -> None:
     told = Told(workers=Workers(2, 0, 8, ()))
-    assert took(tmp_path, told)
+    assert took(home, told)
     assert told.asked == []
 
 
-def test_a_worker_that_hangs_makes_no_failure_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_hangs_makes_no_failure_of_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "_READY_S", 0.1)
-    assert took(tmp_path, Told("0"))
+    assert took(home, Told("0"))
 
 
-def test_what_haproxy_refuses_did_not_happen(tmp_path: Path) -> None:
-    assert not took(tmp_path, Told(workers=Workers(2, 1, 7, ())))
+def test_what_haproxy_refuses_did_not_happen(home: Path) -> None:
+    assert not took(home, Told(workers=Workers(2, 1, 7, ())))
