@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import dr, seen, site
+from willis.control import history_store
 from willis.control.changes import Unknown
-from willis.control.frames import METRICS, Key
+from willis.control.frames import METRICS, Band, Frame, Key
 from willis.control.gains import Reading
 from willis.control.history import Graph, History
+from willis.control.history_store import HistoryStore
 from willis.control.loop import Loop
 from willis.control.recorder import Recorder
 from willis.engines.memory import MemoryEngine
@@ -316,3 +318,23 @@ def test_a_broken_chunk_is_a_gap(tmp_path: Path) -> None:
         await node.history.close()
 
     asyncio.run(story())
+
+
+def test_a_file_that_is_too_large_loses_its_oldest_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = HistoryStore(tmp_path / "h.db")
+    rows = {SERVICE: 0}
+    noon = T0 // 86_400 * 86_400 + 43_200
+    for day in range(5):
+        minute = Frame((noon + day * 86_400) // 60, rows, Band.measured([1.0] * len(METRICS)))
+        store.note(minute)
+        store.keep([minute])
+    begin, now = noon // 900, noon + 4 * 86_400 + 60
+    store.prune(now)
+    assert len(store.read(SERVICE, 900, begin, now // 900 + 1)) == 5
+    monkeypatch.setattr(history_store, "_MOST_BYTES", 0)
+    store.prune(now)
+    assert sorted(store.read(SERVICE, 900, begin, now // 900 + 1)) == [begin + 3 * 96, begin + 4 * 96]
+    assert not store.noted()
+    store.close()
