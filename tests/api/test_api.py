@@ -18,6 +18,7 @@ from willis.api.app import build
 from willis.certificates.store import CertificateStore
 from willis.config import write
 from willis.control.controller import Controller, OnResult
+from willis.control.gains import Reading
 from willis.control.store import Store
 from willis.engines.addresses.compile import compile_vips
 from willis.engines.ebpf.compile import compile_l4
@@ -205,7 +206,9 @@ def test_plan_and_apply_say_how_many_sessions_a_change_drops_and_the_plan_stays_
         await s.post("/apply", document=DOCUMENT)
         changed = DOCUMENT.replace("10.60.0.101", "10.60.0.105")
         carried = s.controller.loop.keepers[0]
-        carried.traffic = {("DicomRouting", "vna1"): Traffic(3), ("DicomRouting", "gone"): Traffic(1)}
+        carried.reading = Reading(
+            0.0, {("DicomRouting", "vna1"): Traffic(3), ("DicomRouting", "gone"): Traffic(1)}
+        )
         plan = await s.post("/plan", document=changed)
         found = {i["service"]: i for i in plan["impact"]}
         assert found["DicomRouting"] == {
@@ -216,10 +219,10 @@ def test_plan_and_apply_say_how_many_sessions_a_change_drops_and_the_plan_stays_
             "why": "10.60.0.101 leaves eth0",
         }
         assert found["VitreaRead"]["effect"] == "none"
-        carried.traffic = {("DicomRouting", "vna1"): Traffic(2)}
+        carried.reading = Reading(0.0, {("DicomRouting", "vna1"): Traffic(2)})
         done = await s.post("/apply", document=changed, checksum=plan["checksum"], confirm_s=60)
         assert {i["service"]: i["drops"] for i in done["impact"]}["DicomRouting"] == 2
-        carried.traffic = {("DicomRouting", "vna1"): Traffic(1)}
+        carried.reading = Reading(0.0, {("DicomRouting", "vna1"): Traffic(1)})
         back = await s.post("/undo")
         assert {i["service"]: i["drops"] for i in back["impact"]}["DicomRouting"] == 1
         assert all(i["effect"] == "none" for i in (await s.post("/apply", document=DOCUMENT))["impact"])
