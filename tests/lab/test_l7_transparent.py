@@ -22,7 +22,7 @@ interfaces:
   eth0: {{addresses: ["{net}2/{bits}"]}}
 hosts: {{s1: "{net}11", s2: "{net}12"}}
 defaults:
-  check: {{interval: 1s, timeout: 1s, rise: 1, fall: 2}}
+  check: {{interval: 1s, timeout: 2s, rise: 1, fall: 2}}
 services:
   Web: {{vip: "{net}101", ports: 8080, application: http, forwarding: proxy, transparent: true, pool: [s1, s2]}}
   Dicom: {{vip: "{net}102", ports: 11112, application: dicom, forwarding: proxy, transparent: true, pool: [s1, s2]}}
@@ -77,7 +77,7 @@ def test_switched_off_and_on_under_load_nothing_fails_and_nothing_is_left(drill:
         wait_until(lambda: not [w for w in ways_back(drill) if "quickack" not in w], "nothing is left")
         drill.apply(document, "--force")
         wait_until(lambda: bool(ways_back(drill)), "it is back")
-        output, _ = load.communicate("stop\n", timeout=60)
+        output, _ = load.communicate("stop\n", timeout=120)
     finally:
         load.kill()
     requests, failed = map(int, output.split())

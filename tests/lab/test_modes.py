@@ -41,7 +41,7 @@ interfaces:
   eth0: {{addresses: [{net}2/{bits}]}}
 hosts: {{s1: "{net}11", s2: "{net}12", s3: "{net}13"}}
 defaults:
-  check: {{interval: 1s, timeout: 1s, rise: 2, fall: 2}}
+  check: {{interval: 1s, timeout: 2s, rise: 2, fall: 2}}
 services:
 """
 
