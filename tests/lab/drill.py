@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import forked
+from tests import forked
 from willis.lab import probe
 
 DRILLS = Path(__file__).parent

@@ -25,6 +25,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from tests import forked
 from tests.unit.acme.authority import Pair, answer, make
 from willis.certificates.store import CertificateStore
 from willis.engines.haproxy.process import MasterProcess
@@ -87,15 +88,7 @@ class Site:
 
     def willis(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"WILLIS_SOCKET": str(self.home / "engine.sock")}
-        return subprocess.run(
-            [sys.executable, "-m", "willis", *arguments],
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+        return forked.Command(arguments, environment, stdin).end(200)
 
     def acme(self) -> dict[str, Any]:
         return json.loads(self.willis("acme", "status", "--json").stdout)

@@ -19,12 +19,14 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import forked
 from tests.ports import free_port
 
 WILLIS = [sys.executable, "-m", "willis"]
 USER = "nobody"
 PASSWORD = "a long enough sentence"
 _ANSWER_S = 60.0
+_COMMAND_S = 120.0
 
 
 def wait_until(condition: Callable[[], Any], limit_s: float = 60.0) -> None:
@@ -90,13 +92,14 @@ class Node:
 
     def console(self, *arguments: str) -> Any:
         """What the command line on the node itself answers."""
+        return json.loads(self.willis(*arguments, "--json"))
+
+    def willis(self, *arguments: str, stdin: str = "") -> str:
+        """What the command line on the node itself prints; it must succeed."""
         environment = {**os.environ, "WILLIS_SOCKET": str(self.run / "engine.sock")}
-        command = [*WILLIS, *arguments, "--json"]
-        found = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        found = forked.Command(arguments, environment, stdin).end(_COMMAND_S)
         assert found.returncode == 0, found.stdout + found.stderr
-        return json.loads(found.stdout)
+        return found.stdout
 
     def trust(self) -> ssl.SSLContext:
         """A client that knows the certificate made at the first start, and nothing else."""

@@ -12,7 +12,7 @@ import pytest
 
 from tests.pki import Root, pem
 from tests.ports import free_port
-from tests.web.node import PASSWORD, WILLIS, Node, wait_until
+from tests.web.node import PASSWORD, Node, wait_until
 from willis.control.directory import _entry
 from willis.model.sign_in import Ldap
 
@@ -105,7 +105,7 @@ def port(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     )
     try:
         wait_until(lambda: _listens(found))
-        _willis(node, "certificate", "authority", "add", "directory", str(place / "ca.pem"))
+        node.willis("certificate", "authority", "add", "directory", str(place / "ca.pem"))
         yield found
     finally:
         server.terminate()
@@ -117,22 +117,8 @@ def _listens(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _willis(node: Node, *arguments: str, stdin: str = "") -> None:
-    environment = {**os.environ, "WILLIS_SOCKET": str(node.run / "engine.sock")}
-    found = subprocess.run(
-        [*WILLIS, *arguments],
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
-
-
 def _apply(node: Node, port: int, servers: str = "127.0.0.1") -> None:
-    _willis(node, "apply", "-", stdin=DOCUMENT.format(servers=servers, port=port))
+    node.willis("apply", "-", stdin=DOCUMENT.format(servers=servers, port=port))
 
 
 def _login(node: Node, source: str, name: str, password: str) -> tuple[int, dict[str, object]]:

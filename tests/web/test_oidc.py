@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ import httpx
 import pytest
 
 from tests.pki import Root, pem
-from tests.web.node import WILLIS, Node
+from tests.web.node import Node
 
 pytestmark = pytest.mark.lab
 provider_mock = pytest.importorskip("oidc_provider_mock", reason="oidc-provider-mock is not installed")
@@ -72,28 +70,14 @@ def site(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
     issuer = f"https://localhost:{server.port}"
     (place / "site.yaml").write_text(DOCUMENT.format(issuer=issuer))
     try:
-        _willis(node, "certificate", "authority", "add", "provider", str(place / "ca.pem"))
-        _willis(node, "secret", "set", "oidc-client", stdin="s3cret\n")
-        _willis(node, "apply", str(place / "site.yaml"))
+        node.willis("certificate", "authority", "add", "provider", str(place / "ca.pem"))
+        node.willis("secret", "set", "oidc-client", stdin="s3cret\n")
+        node.willis("apply", str(place / "site.yaml"))
         with httpx.Client(base_url=issuer, verify=str(place / "ca.pem"), timeout=60) as client:
             yield Site(node, issuer, client)
     finally:
         server.shutdown()
         thread.join()
-
-
-def _willis(node: Node, *arguments: str, stdin: str = "") -> None:
-    environment = {**os.environ, "WILLIS_SOCKET": str(node.run / "engine.sock")}
-    found = subprocess.run(
-        [*WILLIS, *arguments],
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_a_member_of_a_group_gets_that_groups_role(site: Site) -> None:

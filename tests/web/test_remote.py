@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.node import PASSWORD, WILLIS, Node
+from tests import forked
+from tests.web.node import PASSWORD, Node
 
 pytestmark = pytest.mark.lab
 
@@ -27,15 +28,8 @@ def token(node: Node, tmp_path: Path) -> Path:
 def _ask(
     node: Node, *arguments: str, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*WILLIS, *arguments],
-        env={**os.environ, "WILLIS_URL": f"https://127.0.0.1:{node.port}", **environment},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    url = f"https://127.0.0.1:{node.port}"
+    return forked.Command(arguments, {**os.environ, "WILLIS_URL": url, **environment}, stdin).end(120)
 
 
 def _fingerprint(node: Node) -> str:

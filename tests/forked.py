@@ -16,10 +16,10 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from unittest.mock import patch
 
-_ROOT = Path(__file__).parent.parent.parent
+_ROOT = Path(__file__).parent.parent
 _KILLED_S = 10.0
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.lab.forked_commands"])
+_FORKS.set_forkserver_preload(["tests.forked_commands"])
 
 
 class Command:
@@ -50,7 +50,7 @@ class Command:
 
 def _command(arguments: list[str], environment: dict[str, str], files: list[Path]) -> None:
     """In the forked process: put everything where a shell would have put it, then be the command."""
-    from tests.lab.forked_commands import run
+    from tests.forked_commands import run
 
     for number, (file, mode) in enumerate(zip(files, ("rb", "wb", "wb"), strict=True)):
         with file.open(mode) as opened:
