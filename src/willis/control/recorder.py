@@ -202,6 +202,8 @@ class Recorder:
             return
         for key, counted in tier.counts.items():
             was = before.get(key, (0, 0))
+            if counted[0] < was[0]:
+                was = (0, 0)  # the service was away for a moment
             if counted != was:
                 for column, now, then in zip((_REQUESTS, _ERRORS), counted, was, strict=True):
                     columns[column][self._rows[key]] = (now - then) / (steady - since)

@@ -154,8 +154,10 @@ def test_servers_checks_and_requests(tmp_path: Path) -> None:
     able = len(node.loop.config.services[0].pool)
     assert told(node, "servers_open") == [able]
     node.loop.status = seen(node.loop.config, vna1=Verdict.DEAD)
+    node.counts = {SERVICE: (4, 0)}
     node.tick()
     assert told(node, "servers_open")[-1] == able - 1
+    assert told(node, "requests")[-1] == 4.0, "counted anew"
 
 
 def test_minutes_and_quarters_hold_mean_least_and_greatest(tmp_path: Path) -> None:
