@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.api.test_api import Site, Story, tell
+from tests.api.test_contract import exact
 from tests.api.test_entries import DOCUMENT, MWL, acts
 from tests.api.test_rights import token
 
@@ -55,6 +56,10 @@ def test_edits_are_gathered_looked_at_and_applied_as_one_change(tell: Callable[[
         assert [p["pointer"] for p in found["problems"]] == ["/services/Mwl/pool/1"]
         assert (await plan(s, found, 422))["problems"][0]["pointer"] == "/services/Mwl/pool/1"
         await apply(s, found, "x", 422)
+        contract = await s.get("/openapi.json")
+        exact(contract, "ChangeSetAnswer", begun)
+        exact(contract, "ChangeSetAnswer", found)
+        exact(contract, "ChangeSetsAnswer", await s.get("/changesets"))
         found = await stage(s, found, "hosts/vna3", "10.60.0.13")
         assert found["problems"] == []
         assert [(e["section"], e["name"], e["was"]) for e in found["edits"]] == [
@@ -83,10 +88,34 @@ def test_what_is_staged_is_in_the_trail_once_and_the_same_apply_again_is_told_so
         found = await stage(s, await begin(s, reason="more"), "services/Mwl", MWL)
         checksum = (await plan(s, found))["checksum"]
         assert await acts(s) == before + 2
-        await apply(s, found, checksum, author="eve")
+        await apply(s, found, checksum)
         again = await apply(s, found, checksum, 404)
         assert "applied, discarded or never begun" in again["detail"]
         assert await acts(s) == before + 4
+        ann = await token(s, "editor", "Archive")
+        before = await acts(s)
+        found = await begin(ann)
+        await stage(ann, found, "services/Mwl", MWL, 403)
+        await stage(ann, {**found, "etag": "old"}, "services/Archive", ARCHIVE, 412)
+        denied, stale = (await s.get("/audit"))["entries"][-2:]
+        assert await acts(s) == before + 3
+        assert (denied["who"], denied["action"], denied["result"][:3]) == (
+            "token:editor-0",
+            "PUT /changesets/2/services/Mwl",
+            "403",
+        )
+        assert (stale["action"], stale["result"][:3]) == ("PUT /changesets/2/services/Archive", "412")
+
+    tell(story)
+
+
+def test_an_apply_is_in_the_trail_with_the_set_and_its_reason(tell: Callable[[Story], None]) -> None:
+    async def story(s: Site) -> None:
+        await s.post("/apply", document=DOCUMENT)
+        found = await stage(s, await begin(s, reason="more"), "services/Mwl", MWL)
+        checksum = (await plan(s, found))["checksum"]
+        await apply(s, found, checksum, author="eve")
+        await apply(s, found, checksum, 404)
         last = (await s.get("/audit"))["entries"][-2:]
         assert [(e["action"], e["reason"], e["author"], e["result"][:4]) for e in last] == [
             ("POST /changesets/1/apply", "more", "eve", "done"),
@@ -128,6 +157,7 @@ def test_the_same_entry_changed_by_both_is_a_conflict_that_names_both_sides(
             assert refused["problems"][0]["pointer"] == "/services/Mwl"
         await stage(s, found, "services/Mwl", {**MWL, "ports": 107}, 412)
         found = await s.get("/changesets/1")
+        exact(await s.get("/openapi.json"), "ChangeSetAnswer", found)
         (conflict,) = found["conflicts"]
         assert (conflict["was"]["ports"], conflict["mine"]["ports"], conflict["theirs"]["ports"]) == (
             105,
@@ -282,7 +312,8 @@ def test_who_edits_some_services_gathers_just_those(tell: Callable[[Story], None
         await plan(some, more, 403)
         assert "Archive" in (await apply(some, more, planned["checksum"], 403))["detail"]
         less = await stage(s, more, "services/Archive", more["edits"][1]["was"])
-        await apply(some, less, planned["checksum"], confirm_s=600)
+        done = await apply(some, less, planned["checksum"], confirm_s=600)
+        assert {row["service"] for row in done["impact"]} == {"Mwl"}
         assert (await s.get("/history"))["revisions"][0]["author"] == found["author"]
 
     tell(story)

@@ -126,7 +126,7 @@ def _applying(app: FastAPI, controller: Controller) -> None:
         request.scope[REASON] = body.reason or found.reason
         before = controller.audit.digest()
         done = await sets.apply(found, wish(body, who), controller.apply)
-        return _their_part(who, applied(done, controller, before))
+        return applied(done, controller, before, who)
 
 
 async def _stage(
@@ -212,16 +212,16 @@ def _sees(who: Caller, path: Place) -> bool:
     return everywhere(who, Need.READ) or (section == "services" and bool(allowed(who, Need.READ, [name])))
 
 
-def _their_part(who: Caller, answer: Json) -> Json:
-    """An answer without other services: no rows of theirs, and no lines around what changes."""
+def _their_part(who: Caller, plan: Json) -> Json:
+    """A plan without other services: no rows of theirs, and no lines around what changes."""
     if everywhere(who, Need.READ):
-        return answer
-    mine = allowed(who, Need.READ, [row["service"] for row in answer["impact"]])
-    less: Json = {"impact": [row for row in answer["impact"] if row["service"] in mine]}
-    if "changes" in answer:
-        less["document"] = _bare(answer["document"])
-        less["changes"] = [change | {"diff": _bare(change["diff"])} for change in answer["changes"]]
-    return answer | less
+        return plan
+    mine = allowed(who, Need.READ, [row["service"] for row in plan["impact"]])
+    return plan | {
+        "impact": [row for row in plan["impact"] if row["service"] in mine],
+        "document": _bare(plan["document"]),
+        "changes": [change | {"diff": _bare(change["diff"])} for change in plan["changes"]],
+    }
 
 
 def _bare(diff: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from willis import __version__
 from willis.api.answers import ANSWERS, FailureBody
+from willis.api.answers_changesets import CHANGESETS
 from willis.api.commands import COMMANDS
 from willis.api.needs import needed, needs
 from willis.api.once import HEADER, PATTERN, takes_key
@@ -76,8 +77,9 @@ def _described(app: FastAPI) -> Json:
                 operation.setdefault("parameters", []).append(_KEY)
             operation["security"] = [] if need is Need.NOTHING else [{name: []} for name in _SECURITY]
             operation["responses"] = _responses(operation, method, need)
-            if (answer := ANSWERS.get((method, route.path_format))) is not None:
-                content = operation["responses"]["200"]["content"]
+            if (answer := (ANSWERS | CHANGESETS).get((method, route.path_format))) is not None:
+                good = str(route.status_code or 200)
+                content = operation["responses"][good]["content"]
                 content["application/json"]["schema"] = _add(schemas, answer.__name__, answer)
     return found
 

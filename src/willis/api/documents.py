@@ -20,7 +20,7 @@ from willis.control.store import Revision, Trial
 from willis.model.identity import Caller, Need
 from willis.plan.diff import Change
 from willis.plan.impact import Impact
-from willis.plan.rights import everywhere
+from willis.plan.rights import allowed, everywhere
 
 Json = dict[str, Any]
 
@@ -44,25 +44,25 @@ def routes(app: FastAPI, controller: Controller) -> None:
     async def apply(body: ApplyBody, who: Asking) -> Json:
         """Make a document the running one, whole or not at all."""
         before = controller.audit.digest()
-        return applied(await controller.apply(body.document, wish(body, who)), controller, before)
+        return applied(await controller.apply(body.document, wish(body, who)), controller, before, who)
 
     @app.post("/api/v1/confirm", **needs(Need.CONFIGURE))
     async def confirm(who: Asking) -> Json:
         """What runs on trial holds for good; in some services, for who began it."""
         seen, before = await _trial(controller, who), controller.audit.digest()
-        return applied(await controller.changes.confirm(seen), controller, before)
+        return applied(await controller.changes.confirm(seen), controller, before, who)
 
     @app.post("/api/v1/undo", **needs(Need.CONFIGURE))
     async def undo(body: AuthorBody, who: Asking) -> Json:
         """What runs on trial is taken back, in some services by who began it; else the former one returns."""
         seen, before = await _trial(controller, who), controller.audit.digest()
-        return applied(await controller.undo(author(who, body.author), seen), controller, before)
+        return applied(await controller.undo(author(who, body.author), seen), controller, before, who)
 
     @app.post("/api/v1/revisions/{number}/restore", **needs(Need.CONFIGURE, whole=True))
     async def restore(number: int, body: WishBody, who: Asking) -> Json:
         """The document of an earlier revision, as a new one."""
         before = controller.audit.digest()
-        return applied(await controller.restore(number, wish(body, who)), controller, before)
+        return applied(await controller.restore(number, wish(body, who)), controller, before, who)
 
 
 def _history(app: FastAPI, controller: Controller) -> None:
@@ -113,8 +113,12 @@ def wish(body: WishBody, who: Caller, base: str | None = None) -> Wish:
     return Wish(author(who, body.author), body.reason, body.force, body.checksum, body.confirm_s, base)
 
 
-def applied(revision: Revision, controller: Controller, before: str) -> Json:
-    """The answer of a change. ``before``: the digest of what ran; the same again changes nothing."""
+def applied(revision: Revision, controller: Controller, before: str, who: Caller) -> Json:
+    """The answer of a change. ``before``: the digest of what ran; the same again changes nothing.
+
+    What becomes of sessions is told of the services that ``who`` may read.
+    """
+    mine = allowed(who, Need.READ, [each.service for each in revision.impact])
     trial = controller.changes.trial()
     until = None if trial is None else trial.until
     return {
@@ -122,7 +126,7 @@ def applied(revision: Revision, controller: Controller, before: str) -> Json:
         "digest": revision.digest,
         "confirm_until": until,
         "changed": revision.digest != before,
-        "impact": _impact(revision.impact),
+        "impact": _impact(each for each in revision.impact if each.service in mine),
     }
 
 

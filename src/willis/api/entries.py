@@ -145,7 +145,8 @@ async def _apply(
         raise Unknown(f"{error}; see 'willis status'") from error
     except Unedited as error:
         raise Invalid(error.problems) from error
-    return applied(await controller.apply(document, wish(body, who, base)), controller, running.digest)
+    done = await controller.apply(document, wish(body, who, base))
+    return applied(done, controller, running.digest, who)
 
 
 def matched(if_match: str | None) -> str:

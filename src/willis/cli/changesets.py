@@ -23,7 +23,7 @@ class Noun(StrEnum):
 
 
 Number = Annotated[int, typer.Argument(metavar="CHANGESET", help="Its number in 'willis changeset list'")]
-What = Annotated[Noun, typer.Argument(help="What it is")]
+What = Annotated[Noun, typer.Argument(metavar="WHAT", help="service or host")]
 IfMatch = Annotated[
     str | None, typer.Option(help="Only if the change set is still this one (its etag); else the one of now")
 ]
