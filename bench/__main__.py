@@ -1,6 +1,6 @@
 """``python -m bench WHAT [--json] [--rounds N] [--quick]``: run from the repository's root.
 
-WHAT is l4, l7, store, scale, failover, checks, flap, history or changes.
+WHAT is l4, l7, store, scale, failover, checks, flap, history, changes or stream.
 
 Exit codes: 0 done, 1 not possible here (one sentence says why), 2 wrong usage.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from bench import changes, checks, failover, flap, history, l7, scale, store
+from bench import changes, checks, failover, flap, history, l7, scale, store, stream
 from bench.l4 import FULL, QUICK, measure
 from bench.report import report, table
 from bench.topology import Unable
@@ -89,6 +89,11 @@ def _history(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object]
     return figures.as_json(), history.table(figures)
 
 
+def _stream(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
+    rows = stream.measure(5.0 if options.quick else 20.0 * (options.rounds or 1), tell)
+    return stream.as_json(rows), stream.table(rows)
+
+
 def _store(options: argparse.Namespace, tell: Tell) -> tuple[dict[str, object], RenderableType]:
     figures = store.measure(
         100 if options.quick else 500, options.rounds or (1 if options.quick else 3), tell
@@ -111,6 +116,7 @@ _BENCHES = {
     "flap": _flap,
     "history": _history,
     "changes": _changes,
+    "stream": _stream,
 }
 
 
@@ -124,7 +130,8 @@ def _options() -> argparse.Namespace:
         " scale: time to apply 1,000 services;"
         " failover: how long clients meet a killed server; checks: what looking costs;"
         " flap: what 1,000 flapping servers cost; history: what recording costs;"
-        " changes: how long a change of 500 services takes",
+        " changes: how long a change of 500 services takes;"
+        " stream: what followers of the live stream cost",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--quick", action="store_true", help="under 40 s, coarser")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,8 @@ def test_every_route_names_a_command_that_is_there(found: dict[str, Any]) -> Non
                 assert command is None
                 continue
             assert command, f"{method.upper()} {route} has no command: name it in api/commands.py"
-            words = [word for word in command.split() if word.replace("-", "").islower()]
-            words = [word for word in words if not word.startswith("--")]
-            assert any(one[: len(words)] == tuple(words) for one in known), command
+            words = tuple(takewhile(lambda word: word[0].isalpha() and word.islower(), command.split()))
+            assert any(one[: len(words)] == words for one in known), command
 
 
 def commands(one: Any, so_far: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
