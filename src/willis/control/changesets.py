@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from willis.config import Problem, Severity, load
 from willis.config.edit import Edit, Unedited, edited, entries, entry
@@ -240,6 +241,20 @@ class ChangeSets:
         ]
 
 
+@lru_cache(maxsize=4)
+def _said(document: str) -> dict[str, Data]:
+    """What a document says; nobody changes it. A large one takes a second, and is asked for often."""
+    return entries(document)
+
+
+def _good_by_itself(path: Path, value: Data) -> None:
+    """Whether an entry would be taken in some document. Raises Unedited."""
+    try:
+        edited("version: 1\n", (Edit(path, value),))
+    except Unedited as error:
+        raise Unedited(tuple(replace(problem, line=0) for problem in error.problems)) from None
+
+
 def _kept(edits: str) -> tuple[Staged, ...]:
     return tuple(Staged((section, name), was, value) for (section, name), was, value in json.loads(edits))
 
@@ -253,12 +268,12 @@ def _staged(
 ) -> tuple[Staged, ...]:
     """The edits with one more. Raises Unedited, Unknown."""
     edits = {edit.path: edit for edit in found.edits}
-    known, theirs = edits.get(path), entry(entries(running.document), path)
+    known, theirs = edits.get(path), entry(_said(running.document), path)
     if value is None and theirs is None and (known is None or known.value is None):
         raise Unknown(f"there is no {spell(path)} to take out; see 'willis changeset show {found.number}'")
-    edited(running.document, (Edit(path, value),))
+    _good_by_itself(path, value)
     if known is None:
-        was = entry(entries(base.document), path)
+        was = entry(_said(base.document), path)
     else:
         # Who sends the tag of a set with a conflict has seen both sides: this decides it.
         was = theirs if _clashes(known, theirs) else known.was
@@ -269,7 +284,7 @@ def _staged(
 
 
 def _outlook(found: ChangeSet, base: Revision, running: Revision, past: list[Revision]) -> Outlook:
-    said = entries(running.document)
+    said = _said(running.document)
     conflicts = []
     for edit in found.edits:
         theirs = entry(said, edit.path)
@@ -296,7 +311,7 @@ def _bringer(path: Path, theirs: Data, running: Revision, past: list[Revision], 
         in_force = revision.state is Standing.FORMER and not revision.note
         if revision.number >= running.number or not in_force:
             continue
-        if revision.number <= base or not same(entry(entries(revision.document), path), theirs):
+        if revision.number <= base or not same(entry(_said(revision.document), path), theirs):
             break
         found = revision
     return found
