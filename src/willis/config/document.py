@@ -17,7 +17,7 @@ from willis.config.document_persistence import PERSISTENCE
 from willis.config.document_proxy import DICOM, HTTP, LIMITS, WAITS
 from willis.config.document_tls import ACME, SERVER_TLS, TLS
 from willis.config.fields import Key, Many, Names, Record
-from willis.config.scalars import Choice, Duration, Flag, Integer, Name, PortSpan
+from willis.config.scalars import Choice, Duration, Flag, Integer, Name, PortSpan, Version
 from willis.config.words import PORT
 from willis.model.node import Attach
 from willis.model.proxy import ProxyProtocol
@@ -25,6 +25,10 @@ from willis.model.service import Application, Forwarding, Need, Protocol, Schedu
 
 LATER = (Forwarding.TUN,)
 """Forwarding modes that are understood but not carried."""
+
+VERSION = 1
+"""Of this format, and the only one so far. What an older document says differently from a newer one
+is changed where documents are read: in ``load``, before ``parse``."""
 
 MOST_PORTS = 1024
 """How many ports one service may have."""
@@ -274,7 +278,7 @@ DEFAULTS = Record(
 SITE = Record(
     "Site",
     (
-        Key("version", Integer(1, 1), "The version of this format.", required=True),
+        Key("version", Version(VERSION), "The version of this format.", required=True),
         Key("site", Name("site"), "The name of the site.", required=True),
         Key(
             "interfaces",

@@ -146,6 +146,25 @@ class Integer:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """The version of the format, up to the one that this Willis knows."""
+
+    newest: int
+
+    def read(self, text: str, plain: bool) -> int:
+        if plain and re.match(r"\A[1-9][0-9]{0,8}\Z", text) and int(text) > self.newest:
+            what = f"This document is of version {text}; this Willis reads up to {self.newest}."
+            raise Unfit(what, "Upgrade Willis, or use a document that was made for this one.")
+        return Integer(1, self.newest).read(text, plain)
+
+    def schema(self) -> Schema:
+        return Integer(1, self.newest).schema()
+
+    def words(self) -> str:
+        return Integer(1, self.newest).words()
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Consecutive ports by the first and the last; often one."""
 

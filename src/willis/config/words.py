@@ -75,10 +75,13 @@ URL = Text(
 MEDIA = Text("media type", r"[a-z]+/[a-z0-9.+-]{1,80}", "a media type", "text/html")
 AE_TITLE = Text(
     "AE title",
-    r"[A-Za-z0-9_.#/@:+&!-]{1,16}",
-    "1 to 16 letters, digits and '_.#/@:+&!-', without spaces",
+    r"(?!#)[A-Za-z0-9_.#/@:+&!-]{1,16}",
+    "1 to 16 letters, digits and '_.#/@:+&!-', without spaces and no '#' at the beginning",
     "PACS1",
 )
 COMMON_NAME = Text(
-    "common name", r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,62}", "1 to 63 letters, digits and ' ._@-'", "ct1.example"
+    "common name",
+    r"[A-Za-z0-9]([A-Za-z0-9 ._@-]{0,61}[A-Za-z0-9._@-])?",
+    "1 to 63 letters, digits and ' ._@-', no space at the ends",
+    "ct1.example",
 )

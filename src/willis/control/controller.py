@@ -359,13 +359,15 @@ def _running_config(store: Store) -> Config:
     running = store.running()
     if running is None:
         return Config()
-    config = load(running.document).config
-    if config is None:
+    loaded = load(running.document)
+    if loaded.config is None:
+        first = next(problem for problem in loaded.problems if problem.severity == "error")
         raise Refused(
-            f"revision {running.number} no longer loads in this version of Willis; traffic goes on as it is. "
-            "Run the former version, or apply a corrected document to a new state directory"
+            f"revision {running.number} does not load in this version of Willis ({first}); traffic goes on "
+            "as it is. Run the version that it was made with, or apply a corrected document to a new state "
+            "directory"
         )
-    return config
+    return loaded.config
 
 
 def _network(client: Client) -> str:

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_interface
 import pytest
 import yaml
 
+from willis.config import load
 from willis.config.addresses import IPAddress, OwnAddress
 from willis.config.document import INTERFACE_NAME
 from willis.config.scalars import (
@@ -181,3 +182,17 @@ def test_a_close_word_is_suggested() -> None:
 def test_later_words_are_not_offered() -> None:
     assert "nat" not in FORWARDING.words().split(", ")
     assert FORWARDING.schema()["enum"] == ["dr", "snat", "tun", "proxy"]
+
+
+def test_a_newer_document_is_refused_with_what_to_do() -> None:
+    problems = load("version: 7\nsite: s\ninterfaces: {}\nhosts: {}\nservices: {}\n").problems
+    (told,) = (p for p in problems if p.path == "version")
+    assert (told.pointer, told.line) == ("/version", 1)
+    assert told.what == "This document is of version 7; this Willis reads up to 1."
+    assert told.remedy.startswith("Upgrade Willis")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.0", "two", "01", '"1"'])
+def test_what_is_no_version_is_refused_as_such(text: str) -> None:
+    problems = load(f"version: {text}\nsite: s\n").problems
+    assert any(p.path == "version" and p.line == 1 and p.severity == "error" for p in problems)

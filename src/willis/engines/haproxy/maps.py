@@ -17,9 +17,12 @@ from willis.engines.haproxy.write import path as path_token
 
 Lines = tuple[str, ...]
 
-_LINE = re.compile(r"\A[A-Za-z0-9_.#/@:+&!-]{1,200} [A-Za-z0-9._:-]{1,200}\Z")
+_KEY = re.compile(r"\A(?!#)[A-Za-z0-9_.#/@:+&!-]{1,200}\Z")
+"""What begins with '#' would be a comment in a file."""
+_VALUE = re.compile(r"\A[A-Za-z0-9._:@-](?:[A-Za-z0-9._:@ -]{0,198}[A-Za-z0-9._:@-])?\Z")
+"""It goes to the end of its line, and may have spaces inside."""
 _NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,80}\Z")
-_ENTRY = re.compile(r"^0x[0-9a-f]+ (\S+ \S+)$", re.MULTILINE)
+_ENTRY = re.compile(r"^0x[0-9a-f]+ (\S+ .+)$", re.MULTILINE)
 _MOST_BYTES = 8_000
 """Of one command with its payload: it must fit into HAProxy's buffer of 16 KiB."""
 
@@ -31,11 +34,13 @@ def key(name: str) -> str:
 
 def lines(entries: Mapping[str, str]) -> Lines:
     """The artefact's value. Raises TokenError for what may not stand in a map."""
-    made = tuple(sorted(f"{entry} {value}" for entry, value in entries.items()))
-    for line in made:
-        if not _LINE.match(line):
-            raise TokenError(f"{line!r} cannot stand in a map of HAProxy's; it must match {_LINE.pattern}")
-    return made
+    for key, value in entries.items():
+        for text, pattern in ((key, _KEY), (value, _VALUE)):
+            if not pattern.match(text):
+                raise TokenError(
+                    f"{text!r} cannot stand in a map of HAProxy's; it must match {pattern.pattern}"
+                )
+    return tuple(sorted(f"{key} {value}" for key, value in entries.items()))
 
 
 def place(files: HaproxyFiles, name: str) -> Token:

@@ -51,7 +51,7 @@ _ADDRESS = re.compile(r"\Ahttps?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9/._~!()*
 _QUOTABLE = re.compile(r"\A[\x20-\x26\x28-\x7e]{1,600}\Z")
 _MEDIA = re.compile(r"\A[a-z]+/[a-z0-9.+-]{1,80}\Z")
 _SAMPLE = re.compile(r"\A[a-z0-9_]+(?:\.[a-z0-9_]+)?\Z")
-_TITLE = re.compile(r"\A[A-Za-z0-9_.#/@:+&!-]{1,16}\Z")
+_TITLE = re.compile(r"\A(?!#)[A-Za-z0-9_.#/@:+&!-]{1,16}\Z")
 _USER = re.compile(r"\A[a-z_][a-z0-9_-]{0,31}\Z")
 
 
@@ -199,7 +199,8 @@ CALLING = Token("var(sess.calling)")
 
 def renamed(title: str) -> Token:
     """Note the AE title that servers shall see."""
-    return Token(f"set-var(txn.rename) str({_allowed('an AE title', _TITLE, title).text})")
+    wanted = _allowed("an AE title", _TITLE, title).text.replace("#", "\\#")  # else a comment begins there
+    return Token(f"set-var(txn.rename) str({wanted})")
 
 
 def rejected(which: str, known: Token) -> Token:

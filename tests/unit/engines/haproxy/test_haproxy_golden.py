@@ -97,19 +97,15 @@ def test_the_text_is_as_agreed(case: str) -> None:
     assert compiled(case)[CONFIG] == (GOLDEN / case / "haproxy.cfg").read_text()
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_real_binary_accepts_it_without_a_warning(case: str, tmp_path: Path) -> None:
-    try:
-        argv = [binary(), "-dW", "-c", "-f"]
-    except EngineError as error:
-        pytest.skip(str(error))
+def files_in(folder: Path) -> HaproxyFiles:
+    """All that a configuration may name, in ``folder``."""
     files = replace(
         FILES,
-        server_state=str(tmp_path / "servers"),
-        maps=str(tmp_path),
-        tls=str(tmp_path / "certificates"),
-        dicom_lua=str(tmp_path / "dicom.lua"),
-        hl7_lua=str(tmp_path / "hl7.lua"),
+        server_state=str(folder / "servers"),
+        maps=str(folder),
+        tls=str(folder / "certificates"),
+        dicom_lua=str(folder / "dicom.lua"),
+        hl7_lua=str(folder / "hl7.lua"),
     )
     Path(files.dicom_lua).write_text(script.DICOM.text)
     Path(files.hl7_lua).write_text(script.HL7.text)
@@ -118,15 +114,30 @@ def test_the_real_binary_accepts_it_without_a_warning(case: str, tmp_path: Path)
         store.put(name, root.issue(f"{name}.example").pem_with_key)
     for name, _ in tls.HOLDINGS.authorities:
         store.put_authority(name, pem(root.certificate))
-    found = compiled(case, files)
+    return files
+
+
+def judged(found: Artefacts, files: HaproxyFiles) -> subprocess.CompletedProcess[str]:
+    """What the real binary says of it."""
+    try:
+        argv = [binary(), "-dW", "-c", "-f"]
+    except EngineError as error:
+        pytest.skip(str(error))
+    folder = Path(files.maps)
     states = {key: state for key, state in found.items() if isinstance(state, ServerState)}
     Path(files.server_state).write_text(state_file(states))
     for key, held in found.items():
         if key.startswith("map/") and isinstance(held, tuple):
-            (tmp_path / f"{key.removeprefix('map/')}.map").write_text(maps.file_text(held))
-    config = tmp_path / "haproxy.cfg"
+            (folder / f"{key.removeprefix('map/')}.map").write_text(maps.file_text(held))
+    config = folder / "haproxy.cfg"
     config.write_text(f"{found[CONFIG]}\n")
-    done = subprocess.run([*argv, str(config)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*argv, str(config)], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_real_binary_accepts_it_without_a_warning(case: str, tmp_path: Path) -> None:
+    files = files_in(tmp_path)
+    done = judged(compiled(case, files), files)
     assert done.returncode == 0, done.stderr
 
 

@@ -13,7 +13,7 @@ from willis.engines.haproxy.files import HaproxyFiles
 from willis.engines.haproxy.write import TokenError
 
 FILES = HaproxyFiles.under(Path("/run/willis"), Path("/var/lib/willis"))
-TITLES = st.from_regex(r"\A[A-Za-z0-9_.#/@:+&!-]{1,16}\Z")
+TITLES = st.from_regex(r"\A(?!#)[A-Za-z0-9_.#/@:+&!-]{1,16}\Z")
 
 
 @pytest.mark.parametrize("entry", ["two words", "line\n", "", 'quote"', "ümlaut"])
@@ -46,3 +46,13 @@ def test_commands_carry_every_line_once_and_each_fits_the_buffer(entries: dict[s
 def test_a_refused_version_is_noticed() -> None:
     assert maps.version("New version created: 3\n\n") == 3
     assert maps.version("Unknown map identifier.\n") is None
+
+
+def test_a_value_may_have_spaces_inside_and_is_read_back_whole() -> None:
+    held = maps.lines({"CT1": "CT one  b@c"})
+    assert maps.parse(f"0x56420c4f51b0 {held[0]}\n\n") == held
+
+
+def test_nothing_becomes_a_comment() -> None:
+    with pytest.raises(TokenError):
+        maps.lines({"#CT1": "ct1.example"})
