@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.lab.drill import wait_until
 from willis.lab import netns, probe
 
@@ -33,14 +34,8 @@ def name(base: Path) -> Iterator[str]:
 
 
 def lab(base: Path, *arguments: str, environment: dict[str, str] | None = None) -> Done:
-    return subprocess.run(
-        [sys.executable, "-m", "willis", "lab", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ | {"WILLIS_LAB_DIR": str(base)} | (environment or {}),
-        check=False,
-    )
+    own = os.environ | {"WILLIS_LAB_DIR": str(base)} | (environment or {})
+    return forked.Command(["lab", *arguments], own).end(240)
 
 
 def need(lacking: list[str]) -> None:
