@@ -142,6 +142,9 @@ class Client:
         try:
             with _connection(place, timeout, self._session) as http:
                 yield http
+        except (httpx.InvalidURL, UnicodeError):
+            detail = "a name or text here has characters that none may have; look for line ends and bad UTF-8"
+            raise Refusal(detail, []) from None
         except httpx.TimeoutException:
             raise Unreachable(
                 f"the engine at {name} did not answer within {self._timeout:.0f} s; see its log"
