@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from willis.cli import backup as backups
 from willis.cli import show
-from willis.cli.main import PassphraseFile, app, passphrase
+from willis.cli.backup import PassphraseFile
+from willis.cli.main import app
 from willis.lab.commands import app as lab_app
 from willis.lab.places import find_twin_socket
 
@@ -90,13 +92,27 @@ def restore_backup(
         "/var/lib/willis"
     ),
     passphrase_file: PassphraseFile = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of a backup for a recipient: its identity; only you may read it"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is in it")] = False,
 ) -> None:
     """Make a new node's state from a backup, whole or not at all; start its engine afterwards."""
-    from willis.control.backup import BackupError, put_back, unpack
+    from willis.control.backup import put_back, unpack
+    from willis.control.backup_seal import BackupError, Identity, Passphrase
 
+    if identity is not None and passphrase_file is not None:
+        raise typer.BadParameter("give either --identity or --passphrase-file")
     try:
-        manifest, files = unpack(file.read_bytes(), passphrase(passphrase_file, confirm=False))
+        content = file.read_bytes()
+        if identity is not None:
+            Identity.check(content)
+            key: Identity | Passphrase = Identity.read(backups.identity(identity))
+        else:
+            Passphrase.check(content)  # before anybody is asked for one in vain
+            key = Passphrase(backups.passphrase(passphrase_file, confirm=False))
+        manifest, files = unpack(content, key)
         show.show_backup(manifest.at, manifest.node, manifest.site, manifest.revision, manifest.certificates)
         if not dry_run:
             put_back(files, state_dir)
@@ -107,6 +123,19 @@ def restore_backup(
     except BackupError as error:
         show.failure(str(error), [])
         raise typer.Exit(1) from None
+
+
+@app.command("backup-key")
+def backup_key(
+    file: Annotated[Path, typer.Argument(help="Where to write the identity; it must not exist yet")],
+) -> None:
+    """Make a key pair for backups: the identity, which opens them, in a file; its recipient is printed."""
+    from willis.control.backup_seal import Identity
+
+    made = Identity.make()
+    backups.write_private(file, made.pem())
+    typer.echo(made.recipient.line)
+    show.note(f"{file} opens what is made for this recipient: keep it, twice, and not on the node")
 
 
 def main() -> None:

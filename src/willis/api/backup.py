@@ -11,18 +11,30 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from willis.api.needs import needs
 from willis.api.types import SecretText
-from willis.control.backup import BackupError, pack
+from willis.control.backup import pack
+from willis.control.backup_seal import BackupError, Passphrase, Recipient
 from willis.control.changes import Refused
 from willis.control.controller import Controller
 from willis.model.identity import Need
 
 
 class BackupBody(BaseModel):
-    """What the backup is sealed with."""
+    """What closes the backup, one of both."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    passphrase: SecretText = Field(max_length=1000)
+    passphrase: SecretText | None = Field(None, max_length=1000, description="It opens the backup too")
+    recipient: str | None = Field(
+        None, max_length=1000, description="An X25519 public key, PEM or the base64 in it; it opens nothing"
+    )
+
+    def lock(self) -> Passphrase | Recipient:
+        """Raises BackupError."""
+        if self.passphrase is not None and self.recipient is None:
+            return Passphrase(self.passphrase.get_secret_value())
+        if self.recipient is not None and self.passphrase is None:
+            return Recipient.read(self.recipient)
+        raise BackupError("give either a passphrase or a recipient")
 
 
 def routes(app: FastAPI, controller: Controller, state: Path) -> None:
@@ -30,11 +42,10 @@ def routes(app: FastAPI, controller: Controller, state: Path) -> None:
 
     @app.post("/api/v1/backup", response_class=Response, **needs(Need.ADMINISTER))
     async def backup(body: BackupBody) -> Response:
-        """All that the node must not lose, in one file under a passphrase."""
+        """All that the node must not lose, in one file under a passphrase or for a recipient."""
         site = controller.loop.config.site
-        secret = body.passphrase.get_secret_value()
         try:
-            found = await asyncio.to_thread(pack, state, controller.node, site, secret)
+            found = await asyncio.to_thread(pack, state, controller.node, site, body.lock())
         except BackupError as error:
             raise Refused(str(error)) from error
         return Response(found, media_type="application/octet-stream")

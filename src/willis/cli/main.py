@@ -23,6 +23,7 @@ from willis.cli import (
     acme,
     api,
     audit,
+    backup,
     certificate,
     changesets,
     checks,
@@ -58,10 +59,6 @@ class WhenIdle(StrEnum):
 Confirm = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Back by itself unless confirmed in so long, as in 120s (10s to 1d)"),
-]
-
-PassphraseFile = Annotated[
-    Path | None, typer.Option(help="A file whose first line is the passphrase; without it you are asked")
 ]
 
 FindTwin = Callable[[], tuple[str, Path] | None]
@@ -101,6 +98,7 @@ def _local(find_twin: FindTwin) -> Path:
     return path
 
 
+backup.add(app, _asking)
 live.add(app, _asking)
 checks.add(app, _asking)
 doctor.add(app, _asking)
@@ -317,25 +315,6 @@ def sessions(
 
 
 @app.command()
-def backup(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet")],
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Write all that the node must not lose, keys too, into one file under a passphrase."""
-    secret = passphrase(passphrase_file, confirm=True)
-    with _asking(ctx) as engine:
-        content = engine.bytes("/backup", {"passphrase": secret})
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(content)
-    except OSError as error:
-        show.failure(f"cannot write {file}: {error.strerror}", [])
-        raise typer.Exit(1) from None
-    show.out.print(f"{file}: {len(content):,} bytes; without the passphrase nobody can read it, you neither")
-
-
-@app.command()
 def history(
     ctx: typer.Context,
     revision: Annotated[int | None, typer.Argument(help="Print the document of this revision")] = None,
@@ -356,13 +335,6 @@ def _named(where: str) -> None:
     """Raises BadParameter unless ``where`` is a service and a host."""
     if where.count("/") != 1:
         raise typer.BadParameter("name a service and a host, as in DicomRouting/vna1")
-
-
-def passphrase(file: Path | None, *, confirm: bool) -> str:
-    """From a file or the terminal, never from the command line, which everybody can read."""
-    if file is not None:
-        return _read(file).partition("\n")[0]
-    return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm))
 
 
 def _seconds(given: str | None, option: str = "--for", low: str = "1s", high: str = "30d") -> int | None:

@@ -1,9 +1,8 @@
-"""All that a node must not lose, in one file under a passphrase; and back onto a new node.
+"""All that a node must not lose, in one closed file; and back onto a new node.
 
 In it: the store (documents, orders, events, audit trail, users), certificates and sealed secrets
 with their keys, and the ACME account. What is generated is not: it comes from the document. The
-file is a compressed tar under AES-256-GCM; the key comes from the passphrase by scrypt
-(RFC 7914), so a stolen backup is as good as its passphrase.
+file is a compressed tar, closed by what ``backup_seal`` has.
 """
 
 from __future__ import annotations
@@ -12,25 +11,18 @@ import io
 import json
 import os
 import re
-import secrets
 import shutil
 import sqlite3
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from willis.control.backup_seal import BackupError, Identity, Passphrase, Recipient
 
-SHORTEST = 12
-"""Characters of a passphrase."""
-
-_MAGIC = b"WILLIS-BACKUP-1\n"
-_SALT, _NONCE = 16, 12
 _STORE = "willis.db"
 _MANIFEST = "manifest.json"
 _FOLDERS = ("certificates", "acme", "secrets")
@@ -38,10 +30,6 @@ _NAME = re.compile(
     r"\A(?:manifest\.json|willis\.db|(?:certificates|acme|secrets)(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,200}){1,3})\Z"
 )
 _LARGEST = 1 << 30
-
-
-class BackupError(Exception):
-    """It cannot be made, read or put back; the text says why and what to do. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +44,23 @@ class Manifest:
     certificates: tuple[str, ...]
 
 
-def pack(state: Path, node: str, site: str, passphrase: str) -> bytes:
+def pack(state: Path, node: str, site: str, lock: Passphrase | Recipient) -> bytes:
     """The backup of a state directory; its engine may run. Raises BackupError."""
-    if len(passphrase) < SHORTEST:
-        raise BackupError(f"the passphrase has fewer than {SHORTEST} characters; use a sentence")
     try:
         files = dict(_gathered(state))
         manifest = Manifest(time.time(), node, site, _running(files[_STORE]), _names(files))
-        return _sealed(_tar({_MANIFEST: json.dumps(asdict(manifest)).encode(), **files}), passphrase)
+        return lock.seal(_tar({_MANIFEST: json.dumps(asdict(manifest)).encode(), **files}))
     except (OSError, sqlite3.Error) as error:
         raise BackupError(f"{state} cannot be read: {error}") from error
 
 
-def unpack(backup: bytes, passphrase: str) -> tuple[Manifest, dict[str, bytes]]:
+def unpack(backup: bytes, key: Passphrase | Identity) -> tuple[Manifest, dict[str, bytes]]:
     """What a backup is of, and its files. Raises BackupError."""
     try:
-        files = dict(_members(_opened(backup, passphrase)))
+        files = dict(_members(key.open(backup)))
         said = json.loads(files.pop(_MANIFEST))
         manifest = Manifest(**{**said, "certificates": tuple(said["certificates"])})
-    except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (tarfile.TarError, zlib.error, OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise BackupError(f"the backup is damaged: {error}") from error
     if _STORE not in files:
         raise BackupError("the backup is damaged: it has no store")
@@ -152,28 +138,6 @@ def _members(packed: bytes) -> Iterator[tuple[str, bytes]]:
             if found is None or not _NAME.match(member.name) or left < 0:
                 raise ValueError(f"{member.name[:80]!r} has no place in a backup")
             yield member.name, found.read()
-
-
-def _sealed(content: bytes, passphrase: str) -> bytes:
-    salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
-    head = _MAGIC + salt + nonce
-    return head + AESGCM(_key(passphrase, salt)).encrypt(nonce, content, head)
-
-
-def _opened(backup: bytes, passphrase: str) -> bytes:
-    size = len(_MAGIC) + _SALT + _NONCE
-    head, sealed = backup[:size], backup[size:]
-    if not head.startswith(_MAGIC) or len(head) < size:
-        raise BackupError("this is no backup of Willis, or of a newer version; use the version that made it")
-    salt, nonce = head[len(_MAGIC) : -_NONCE], head[-_NONCE:]
-    try:
-        return AESGCM(_key(passphrase, salt)).decrypt(nonce, sealed, head)
-    except InvalidTag:
-        raise BackupError("the passphrase is wrong, or the backup was changed") from None
-
-
-def _key(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(passphrase.encode())
 
 
 def _write(path: Path, content: bytes) -> None:

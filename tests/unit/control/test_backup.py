@@ -1,4 +1,4 @@
-"""A backup holds all that must not be lost, says nothing without its passphrase, and comes back whole."""
+"""A backup holds all that must not be lost, says nothing without its key, and comes back whole."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from tests.builders import dr, site
 from tests.pki import Root
 from willis.certificates.store import CertificateStore
 from willis.config import write
-from willis.control import backup
-from willis.control.backup import BackupError, pack, put_back, unpack
+from willis.control import backup, backup_seal
+from willis.control.backup import pack, put_back, unpack
+from willis.control.backup_seal import BackupError, Identity, Passphrase, Recipient
 from willis.control.secrets import Secrets
 from willis.control.store import Store
 
-SECRET = "correct horse battery"
+SECRET = Passphrase("correct horse battery")
+IDENTITY = Identity.make()
+LOCKS = pytest.mark.parametrize(
+    ("lock", "key"), [(SECRET, SECRET), (IDENTITY.recipient, IDENTITY)], ids=["passphrase", "recipient"]
+)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real cost of a key is meant to hurt."""
-    monkeypatch.setattr(backup, "_key", lambda secret, salt: (secret.encode() + salt).ljust(32, b"x")[:32])
+    monkeypatch.setattr(
+        backup_seal, "_key", lambda secret, salt: (secret.encode() + salt).ljust(32, b"x")[:32]
+    )
 
 
 @pytest.fixture
@@ -40,9 +47,12 @@ def state(tmp_path: Path) -> Path:
     return state
 
 
-def test_it_comes_back_whole_on_a_new_node(state: Path, tmp_path: Path) -> None:
-    packed = pack(state, "lb1", "test", SECRET)
-    manifest, files = unpack(packed, SECRET)
+@LOCKS
+def test_it_comes_back_whole_on_a_new_node(
+    state: Path, tmp_path: Path, lock: Passphrase | Recipient, key: Passphrase | Identity
+) -> None:
+    packed = pack(state, "lb1", "test", lock)
+    manifest, files = unpack(packed, key)
     assert (manifest.node, manifest.site, manifest.revision) == ("lb1", "test", 1)
     assert "pacs" in manifest.certificates
     new = tmp_path / "new"
@@ -53,7 +63,7 @@ def test_it_comes_back_whole_on_a_new_node(state: Path, tmp_path: Path) -> None:
     assert (new / "certificates/pacs.pem").read_bytes() == (state / "certificates/pacs.pem").read_bytes()
     assert Secrets(new / "secrets").get("smtp") == "a password"
     assert not (new / "haproxy.cfg").exists()
-    assert unpack(pack(new, "lb1", "test", SECRET), SECRET)[1] == files
+    assert unpack(pack(new, "lb1", "test", lock), key)[1] == files
     assert {path.stat().st_mode & 0o077 for path in [new, *new.rglob("*")]} == {0}
 
 
@@ -61,9 +71,26 @@ def test_without_the_passphrase_it_says_nothing(state: Path) -> None:
     packed = pack(state, "lb1", "secret-site", SECRET)
     assert b"secret-site" not in packed
     with pytest.raises(BackupError, match="passphrase is wrong"):
-        unpack(packed, "another one here")
+        unpack(packed, Passphrase("another one here"))
     with pytest.raises(BackupError, match="fewer than 12"):
-        pack(state, "lb1", "test", "short")
+        pack(state, "lb1", "test", Passphrase("short"))
+
+
+def test_for_a_recipient_it_says_nothing_without_the_identity(state: Path) -> None:
+    packed = pack(state, "lb1", "secret-site", IDENTITY.recipient)
+    assert b"secret-site" not in packed
+    another = Identity.make()
+    with pytest.raises(BackupError, match="this backup is for") as refused:
+        unpack(packed, another)
+    assert IDENTITY.recipient.line in str(refused.value)
+    assert another.recipient.line in str(refused.value)
+
+
+def test_what_closes_it_is_said_to_whoever_comes_with_the_other() -> None:
+    with pytest.raises(BackupError, match="give --identity"):
+        unpack(IDENTITY.recipient.seal(b"content"), SECRET)
+    with pytest.raises(BackupError, match="leave --identity away"):
+        unpack(SECRET.seal(b"content"), IDENTITY)
 
 
 def test_a_node_that_has_something_is_not_overwritten(state: Path) -> None:
@@ -87,14 +114,29 @@ def test_a_failed_write_leaves_nothing(state: Path, tmp_path: Path, monkeypatch:
     assert list((tmp_path / "deep").iterdir()) == []
 
 
-@given(st.binary(max_size=200), st.integers(0, 5000))
-def test_rubbish_and_changed_bytes_are_refused(rubbish: bytes, at: int) -> None:
-    with pytest.raises(BackupError):
-        unpack(rubbish, SECRET)
-    sealed = bytearray(backup._sealed(b"content", SECRET))
-    sealed[at % len(sealed)] ^= 1
-    with pytest.raises(BackupError):
-        unpack(bytes(sealed), SECRET)
+@LOCKS
+@given(rubbish=st.binary(max_size=200), at=st.integers(0, 5000))
+def test_rubbish_and_changed_or_missing_bytes_are_refused(
+    lock: Passphrase | Recipient, key: Passphrase | Identity, rubbish: bytes, at: int
+) -> None:
+    whole = lock.seal(b"content")
+    at %= len(whole)
+    for damaged in (rubbish, whole[:16] + rubbish, whole[:at], _flipped(whole, at), whole + b"x"):
+        with pytest.raises(BackupError):
+            key.open(damaged)
+    assert key.open(whole) == b"content"
+
+
+def _flipped(whole: bytes, at: int) -> bytes:
+    return whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+
+
+@given(packed=st.binary(max_size=100), cut=st.integers(1, 50))
+def test_what_a_stranger_closed_for_the_recipient_is_read_with_care(packed: bytes, cut: int) -> None:
+    whole = backup._tar({"manifest.json": b"{}", "willis.db": b"x" * 100})
+    for content in (packed, b"\x1f\x8b\x08" + packed, whole[:-cut], whole[:cut] + packed + whole[cut:]):
+        with pytest.raises(BackupError, match="damaged"):
+            unpack(IDENTITY.recipient.seal(content), IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +147,7 @@ def test_no_file_leaves_its_place(name: str) -> None:
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo(name), io.BytesIO())
     with pytest.raises(BackupError, match="has no place"):
-        unpack(backup._sealed(packed.getvalue(), SECRET), SECRET)
+        unpack(SECRET.seal(packed.getvalue()), SECRET)
 
 
 def test_a_link_is_no_file() -> None:
@@ -115,4 +157,4 @@ def test_a_link_is_no_file() -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/shadow"
         tar.addfile(link)
     with pytest.raises(BackupError, match="has no place"):
-        unpack(backup._sealed(packed.getvalue(), SECRET), SECRET)
+        unpack(SECRET.seal(packed.getvalue()), SECRET)
