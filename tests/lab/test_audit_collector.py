@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.atna import conforms
 from tests.builders import dr, site
 from tests.pki import Root, pem
 from tests.ports import free_port
-from tests.unit.control.test_audit_export import conforms, until
+from tests.unit.control.test_audit_export import until
 from willis.certificates.store import CertificateStore
 from willis.control import audit_export
 from willis.control.audit import Audit

@@ -1,8 +1,16 @@
 """An entry of the audit trail as a syslog message (RFC 5424). Pure but for this node's name and process.
 
 Two formats. ``json``: facility *log audit*, the entry as ``willis audit export`` prints it.
-``dicom``: an audit message of DICOM PS3.15 A.5 (the successor of RFC 3881) as IHE ATNA (ITI-20)
-carries it: facility *security*, severity *notice*, MSGID ``DICOM+RFC3881``.
+``dicom``: an audit message of DICOM PS3.15 as IHE ATNA (ITI TF-2, 3.20) carries it:
+
+- Elements, attributes and their order by the schema (A.5.1), without a namespace; what is in
+  them by the conventions (A.5.2).
+- The profiles *Security Alert* (A.5.3.11) and *User Authentication* (A.5.3.12). The subject of an
+  alert is this node, ``node@site``; what exactly was done to what is its *Alert Description*.
+- Facility *security*, severity *notice* (A.6). MSGID ``IHE+RFC-3881``: ITI-20 asks for it, and A.6
+  leaves it open.
+- ASCII, other characters as references: so RFC 5424 (6.4) asks for no byte order mark, which IHE
+  discourages (CP-ITI-477).
 
 Nothing here knows a patient: Willis acts on services, hosts and documents.
 """
@@ -21,15 +29,17 @@ from xml.etree.ElementTree import Element, SubElement, tostring  # noqa: S405 - 
 
 from willis.control.receivers import hostname, timestamp
 from willis.model.collector import AuditFormat
+from willis.model.identity import NOBODY
 
 _LOG_AUDIT, _SECURITY = 13, 10
 _WARNING, _NOTICE, _INFO = 4, 5, 6
 
-_URI = {"csd-code": "12", "codeSystemName": "RFC-3881", "originalText": "URI"}
 _MINOR_FAILURE = "4"
 _OTHER_SOURCE = "9"
 _SYSTEM_OBJECT, _SECURITY_RESOURCE = "2", "13"
-_ADDRESS = "2"
+_MACHINE, _ADDRESS = "1", "2"
+_NO_PERSON = (NOBODY.name, "willis")
+_CLAIMED = re.compile(r"(?:\A|, )name ([^,]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +57,8 @@ Row = Mapping[str, Any]
 def message(entry: Row, how: AuditFormat, source: Source) -> bytes:
     """The whole message. Its ``sequenceId`` (RFC 5424, 7.3.1), the entry's number, tells of doubles."""
     if how is AuditFormat.DICOM:
-        severity, facility, name = _NOTICE, _SECURITY, "DICOM+RFC3881"
-        text = f"\ufeff{dicom(entry, source)}"
+        severity, facility, name = _NOTICE, _SECURITY, "IHE+RFC-3881"
+        text = dicom(entry, source)
     else:
         severity, facility, name = (_INFO if _done(entry) else _WARNING), _LOG_AUDIT, "audit"
         text = json.dumps({"node": source.node, "site": source.site, **entry})
@@ -57,78 +67,106 @@ def message(entry: Row, how: AuditFormat, source: Source) -> bytes:
 
 
 def dicom(entry: Row, source: Source) -> str:
-    """PS3.15 A.5.1: the event, who was active, who reports it, and what it was about."""
+    """The event, who was active, who reports it, and what it was about, in ASCII."""
     root = Element("AuditMessage")
-    _event(root, entry)
-    _participant(root, entry)
+    event, kind = _meaning(str(entry["action"]))
+    _event(root, entry, event, kind)
+    _participants(root, entry, source, signing_in=event is _AUTHENTICATION)
     reporter = SubElement(
         root,
         "AuditSourceIdentification",
         {"AuditEnterpriseSiteID": source.site, "AuditSourceID": source.node},
     )
     SubElement(reporter, "AuditSourceTypeCode", {"csd-code": _OTHER_SOURCE})
-    _object(root, entry)
-    return tostring(root, encoding="unicode")
-
-
-def _event(root: Element, entry: Row) -> None:
-    event, kind = _meaning(str(entry["action"]))
-    outcome = "0" if _done(entry) else _MINOR_FAILURE
-    about = {
-        "EventActionCode": "E",
-        "EventDateTime": timestamp(entry["at"]),
-        "EventOutcomeIndicator": outcome,
-    }
-    found = SubElement(root, "EventIdentification", about)
-    for tag, (code, meaning) in (("EventID", event), ("EventTypeCode", kind)):
-        SubElement(found, tag, {"csd-code": code, "codeSystemName": "DCM", "originalText": meaning})
-    if not _done(entry):
-        SubElement(found, "EventOutcomeDescription").text = _visible(entry["result"])
-
-
-def _participant(root: Element, entry: Row) -> None:
-    about = {"UserID": _visible(entry["who"]), "UserIsRequestor": "true"}
-    if entry.get("author"):
-        about["AlternativeUserID"] = _visible(entry["author"])
-    if _is_address(str(entry["source"])):
-        about |= {"NetworkAccessPointID": str(entry["source"]), "NetworkAccessPointTypeCode": _ADDRESS}
-    SubElement(root, "ActiveParticipant", about)
-
-
-def _object(root: Element, entry: Row) -> None:
-    """What was done to what. Details are base64, as the standard has it: no text can leave its place."""
-    found = SubElement(
-        root,
-        "ParticipantObjectIdentification",
-        {
-            "ParticipantObjectID": _visible(entry["about"] or entry["action"]),
-            "ParticipantObjectTypeCode": _SYSTEM_OBJECT,
-            "ParticipantObjectTypeCodeRole": _SECURITY_RESOURCE,
-        },
-    )
-    SubElement(found, "ParticipantObjectIDTypeCode", _URI)
-    SubElement(found, "ParticipantObjectName").text = _visible(entry["action"])
-    for name in ("number", "reason", "before", "after", "request_id", "chain"):
-        value = base64.b64encode(str(entry[name]).encode()).decode()
-        SubElement(found, "ParticipantObjectDetail", {"type": name, "value": value})
+    _object(root, entry, source)
+    return str(tostring(root, encoding="us-ascii"), "ascii")
 
 
 Code = tuple[str, str]
 
+
+def _coded(parent: Element, tag: str, code: Code) -> None:
+    value, meaning = code
+    SubElement(parent, tag, {"csd-code": value, "codeSystemName": "DCM", "originalText": meaning})
+
+
+def _event(root: Element, entry: Row, event: Code, kind: Code) -> None:
+    about = {
+        "EventActionCode": "E",
+        "EventDateTime": timestamp(entry["at"]),
+        "EventOutcomeIndicator": "0" if _done(entry) else _MINOR_FAILURE,
+    }
+    found = SubElement(root, "EventIdentification", about)
+    _coded(found, "EventID", event)
+    _coded(found, "EventTypeCode", kind)
+    if not _done(entry):
+        SubElement(found, "EventOutcomeDescription").text = _visible(entry["result"])
+
+
+def _participants(root: Element, entry: Row, source: Source, *, signing_in: bool) -> None:
+    """Who asked, and from where: an address, or this node. Then for whom, if it was said at the console."""
+    who, address = str(entry["who"]), str(entry["source"])
+    claimed = _CLAIMED.search(str(entry["about"]))
+    if signing_in and who == NOBODY.name and claimed:
+        who = claimed[1]
+    remote = _is_address(address)
+    about = {
+        "UserID": _user(who, source),
+        "UserIsRequestor": "true",
+        "NetworkAccessPointID": address if remote else source.node,
+        "NetworkAccessPointTypeCode": _ADDRESS if remote else _MACHINE,
+    }
+    SubElement(root, "ActiveParticipant", about)
+    if entry.get("author"):
+        author = {"UserID": _user(str(entry["author"]), source), "UserIsRequestor": "false"}
+        SubElement(root, "ActiveParticipant", author)
+
+
+def _user(name: str, source: Source) -> str:
+    """A person is ``name@domain`` (A.5.2.1); tokens, Willis and strangers are as the trail has them."""
+    person = name not in _NO_PERSON and not name.startswith("token:")
+    return _visible(f"{name}@{source.node}" if person and "@" not in name else name)
+
+
+def _object(root: Element, entry: Row, source: Source) -> None:
+    """This node. Details are base64, as the standard has it: no text can leave its place."""
+    action, about = entry["action"], entry["about"]
+    found = SubElement(
+        root,
+        "ParticipantObjectIdentification",
+        {
+            "ParticipantObjectID": f"{source.node}@{source.site}",
+            "ParticipantObjectTypeCode": _SYSTEM_OBJECT,
+            "ParticipantObjectTypeCodeRole": _SECURITY_RESOURCE,
+        },
+    )
+    _coded(found, "ParticipantObjectIDTypeCode", _NODE)
+    SubElement(found, "ParticipantObjectName").text = _visible(about or action)
+    details = {"Alert Description": f"{action}: {about}" if about else action}
+    details |= {name: entry[name] for name in ("number", "reason", "before", "after", "request_id", "chain")}
+    for name, text in details.items():
+        value = base64.b64encode(str(text).encode()).decode()
+        SubElement(found, "ParticipantObjectDetail", {"type": name, "value": value})
+
+
+_NODE: Code = ("110182", "Node ID")
 _AUTHENTICATION: Code = ("110114", "User Authentication")
 _ALERT: Code = ("110113", "Security Alert")
+_RESTRICTED: Code = ("110132", "Use of Restricted Function")
 _MEANINGS: tuple[tuple[re.Pattern[str], Code, Code], ...] = (
-    (re.compile(r"POST /(login|setup)"), _AUTHENTICATION, ("110122", "Login")),
-    (re.compile(r"POST /logout"), _AUTHENTICATION, ("110123", "Logout")),
-    (re.compile(r"\S+ /(users|me)\b"), _ALERT, ("110137", "User security Attributes Changed")),
+    (re.compile(r"(GET|HEAD|OPTIONS) "), _ALERT, _RESTRICTED),
+    (re.compile(r"POST /(login(/oidc)?|setup)\Z"), _AUTHENTICATION, ("110122", "Login")),
+    (re.compile(r"POST /logout\Z"), _AUTHENTICATION, ("110123", "Logout")),
+    (re.compile(r"\S+ /(users|me)(/|\Z)"), _ALERT, ("110137", "User Security Attributes Changed")),
     (
-        re.compile(r"\S+ /(tokens|user-sessions|secrets|certificates|authorities|acme)\b"),
+        re.compile(r"\S+ /(tokens|user-sessions|setup-code|secrets|certificates|authorities|acme)(/|\Z)"),
         _ALERT,
         ("110129", "Security Configuration"),
     ),
-    (re.compile(r"\S+ /backup\b"), _ALERT, ("110132", "Use of Restricted Function")),
+    (re.compile(r"\S+ /backup\Z"), _ALERT, _RESTRICTED),
 )
-"""The codes of PS3.16, context groups 400 to 403, for the routes of the API."""
+"""The codes of PS3.16, context groups 400, 403 and 404, for the routes of the API. A question stands in
+the trail only if it was denied."""
 
 
 def _meaning(action: str) -> tuple[Code, Code]:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.builders import dr, site
 from tests.pki import Root, pem
@@ -23,29 +18,13 @@ from willis.certificates.store import CertificateStore
 from willis.control import audit_export as room
 from willis.control.audit import Audit
 from willis.control.audit_export import AuditExport
-from willis.control.audit_messages import Source, dicom, message
 from willis.control.loop import Loop
 from willis.control.store import Store
 from willis.control.uses import authority_users, certificate_users
-from willis.model.collector import AuditCollector, AuditFormat
+from willis.model.collector import AuditCollector
 from willis.model.status import Status
 
 ROOT = Root("Drill")
-ENTRY: dict[str, Any] = {
-    "number": 7,
-    "at": 1_795_520_061.5,
-    "who": "ann",
-    "author": "",
-    "source": "socket",
-    "action": "POST /drain",
-    "about": "where vna1",
-    "reason": "disk",
-    "before": "aa",
-    "after": "aa",
-    "result": "done",
-    "request_id": "ris-2026.0042",
-    "chain": "cc",
-}
 
 
 class Collector:
@@ -185,87 +164,6 @@ def test_a_collector_may_want_a_certificate(tmp_path: Path) -> None:
         node.store.close()
 
     asyncio.run(story())
-
-
-def test_json_is_one_line_of_rfc_5424() -> None:
-    head, _, text = message(ENTRY, AuditFormat.JSON, Source("lb1", "clinic")).partition(b"] ")
-    assert head.startswith(b"<110>1 2026-11-24T")
-    assert head.endswith(b' audit [meta sequenceId="7"')
-    assert json.loads(text) == {"node": "lb1", "site": "clinic", **ENTRY}
-    refused = message(ENTRY | {"result": "409: no"}, AuditFormat.JSON, Source("lb1", "clinic"))
-    assert refused.startswith(b"<108>1 ")
-
-
-CODED = {"csd-code", "codeSystemName", "originalText"}
-REQUIRED = {
-    "EventIdentification": {"EventDateTime", "EventOutcomeIndicator"},
-    "EventID": CODED,
-    "EventTypeCode": CODED,
-    "ActiveParticipant": {"UserID", "UserIsRequestor"},
-    "AuditSourceIdentification": {"AuditSourceID"},
-    "AuditSourceTypeCode": {"csd-code"},
-    "ParticipantObjectIdentification": {"ParticipantObjectID"},
-    "ParticipantObjectIDTypeCode": CODED,
-    "ParticipantObjectDetail": {"type", "value"},
-}
-"""Attributes that PS3.15 A.5.1 requires."""
-VALUES = {
-    "EventActionCode": set("CRUDE"),
-    "EventOutcomeIndicator": {"0", "4", "8", "12"},
-    "UserIsRequestor": {"true", "false"},
-    "NetworkAccessPointTypeCode": set("12345"),
-    "ParticipantObjectTypeCode": set("1234"),
-    "ParticipantObjectTypeCodeRole": {str(n) for n in range(1, 27)},
-}
-
-
-def conforms(text: str) -> ElementTree.Element:
-    """By the tables above, and the order of elements of the schema."""
-    root = ElementTree.fromstring(text)
-    assert root.tag == "AuditMessage"
-    assert [each.tag for each in root] == [
-        "EventIdentification",
-        "ActiveParticipant",
-        "AuditSourceIdentification",
-        "ParticipantObjectIdentification",
-    ]
-    for element in root.iter():
-        assert REQUIRED.get(element.tag, set()) <= element.attrib.keys(), element.tag
-        for name, value in element.attrib.items():
-            assert value in VALUES.get(name, {value}), name
-    return root
-
-
-@pytest.mark.parametrize(
-    ("action", "event", "kind"),
-    [
-        ("POST /login", "110114", "110122"),
-        ("POST /logout", "110114", "110123"),
-        ("PUT /users/ann", "110113", "110137"),
-        ("POST /me/password", "110113", "110137"),
-        ("POST /tokens", "110113", "110129"),
-        ("PUT /secrets/smtp", "110113", "110129"),
-        ("POST /backup", "110113", "110132"),
-        ("POST /apply", "110113", "110128"),
-        ("undo", "110113", "110128"),
-    ],
-)
-def test_what_was_done_has_its_code(action: str, event: str, kind: str) -> None:
-    root = conforms(dicom(ENTRY | {"action": action}, Source("lb1", "clinic")))
-    codes = [root.find(f"EventIdentification/{tag}") for tag in ("EventID", "EventTypeCode")]
-    assert [code.get("csd-code") for code in codes if code is not None] == [event, kind]
-
-
-@given(st.text(max_size=60), st.text(max_size=60), st.sampled_from(["socket", "192.0.2.7", "2001:db8::7"]))
-def test_no_text_leaves_its_place(about: str, reason: str, source: str) -> None:
-    entry = ENTRY | {"about": about, "who": about or "x", "reason": reason, "source": source, "result": about}
-    root = conforms(dicom(entry, Source("lb1", "clinic")))
-    details = {each.get("type"): each.get("value") for each in root.iter("ParticipantObjectDetail")}
-    assert base64.b64decode(details["reason"] or "").decode() == reason
-    sent = message(entry, AuditFormat.DICOM, Source("lb1", "clinic"))
-    assert sent.startswith(b"<85>1 ")
-    assert b' DICOM+RFC3881 [meta sequenceId="7"] \xef\xbb\xbf<AuditMessage>' in sent
-    assert not any(byte < 32 for byte in sent)
 
 
 def test_connections_are_made_in_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
