@@ -11,6 +11,23 @@ from tests.lab.proxy import proxy, servers
 
 __all__ = ["proxy", "servers"]
 
+_LONGEST = (
+    "test_verdicts",
+    "test_modes",
+    "test_last_good",
+    "test_twin_modes",
+    "test_twin_demo",
+    "test_nft",
+    "test_bench",
+    "test_web",
+)
+"""Files that begin first, so that none of them runs on alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
 
 @pytest.fixture(scope="module")
 def canon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
