@@ -122,6 +122,7 @@ class Site:
             if not hosts or names[target.address] in hosts:
                 for _ in range(2):
                     self.eyes.tell(target, Result(time.time(), verdict, f"seen {verdict}"))
+        self.controller.learn_news()
 
 
 @asynccontextmanager

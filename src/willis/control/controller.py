@@ -51,8 +51,9 @@ from willis.plan.verdict import Result, Track, advance
 
 log = logging.getLogger("willis.control")
 
-_KEEP_S = 2.0
-"""Verdicts that change are gathered for so long. After a crash the first looks tell what is lost here."""
+_GATHER_S = 0.05
+"""Seconds for which verdicts that change are gathered: each write waits for the disk, and a thousand
+servers may change at once."""
 
 OnResult = Callable[[Target, Result], None]
 
@@ -92,7 +93,7 @@ class Controller:
         )
         self._tracks = {t: Track(health=h) for t, h in status.health.items()}
         self._checks: dict[Target, Check] = {}
-        self._unkept: dict[Target, Health] = {}
+        self._news: dict[Target, Health] = {}
         self.loop = Loop(engines, config, status)
         self.audit = Audit(store)
         self.identity = Identity(store.database)
@@ -165,8 +166,8 @@ class Controller:
         if self.renewal is not None:
             await self.renewal.close()
         await self.history.close()
+        self.learn_news()
         await self.loop.close()
-        self._keep_health()
         self.store.close()
 
     async def apply(self, document: str, wish: Wish) -> Revision:
@@ -335,23 +336,24 @@ class Controller:
         if after.health == before.health:
             return
         log.debug("%s is %s: %s", looked_at, after.health.verdict, after.health.reason)
-        if not self._unkept:
-            asyncio.get_running_loop().call_later(_KEEP_S, self._keep_health)
-        self._unkept[looked_at] = after.health
-        self._learn_health(looked_at, after.health)
+        if not self._news:
+            asyncio.get_running_loop().call_later(_GATHER_S, self.learn_news)
+        self._news[looked_at] = after.health
 
-    def _keep_health(self) -> None:
-        """In batches: each write waits for the disk, and a thousand servers may change at once."""
-        changed, self._unkept = self._unkept, {}
+    def learn_news(self) -> None:
+        """Act on the verdicts that changed: first the disk, then the engines.
+
+        So an engine that is killed knows of everyone who serves by it when it starts again.
+        """
+        if not self._news:
+            return
+        news, self._news = self._news, {}
         try:
-            if changed:
-                self.store.keep_health(changed)
+            self.store.keep_health(news)
         except StoreError as error:
             log.error("verdicts are not kept over a restart: %s", error)  # noqa: TRY400 - the text says all
-
-    def _learn_health(self, looked_at: Target, health: Health) -> None:
         status = self.loop.status
-        self.loop.learn(replace(status, health={**status.health, looked_at: health}))
+        self.loop.learn(replace(status, health={**status.health, **news}))
 
 
 def _running_config(store: Store) -> Config:
