@@ -9,8 +9,7 @@ Two formats. ``json``: facility *log audit*, the entry as ``willis audit export`
   alert is this node, ``node@site``; what exactly was done to what is its *Alert Description*.
 - Facility *security*, severity *notice* (A.6). MSGID ``IHE+RFC-3881``: ITI-20 asks for it, and A.6
   leaves it open.
-- ASCII, other characters as references: so RFC 5424 (6.4) asks for no byte order mark, which IHE
-  discourages (CP-ITI-477).
+- ASCII, other characters as references: so RFC 5424 (6.4) asks for no byte order mark.
 
 Nothing here knows a patient: Willis acts on services, hosts and documents.
 """
