@@ -118,19 +118,24 @@ class Sender(threading.Thread):
         super().__init__(daemon=True)
         self.sent, self.acknowledged = 0, []
         self._called, self._exchange, self._stop_now = name, exchange, threading.Event()
+        self._gave_up = threading.Event()
 
     def run(self) -> None:
         while not self._stop_now.is_set():
             control = f"{self._called}{self.sent}"
             self.sent += 1
             while (answer := self._exchange(message(control))) is None:
-                pass
+                if self._gave_up.wait(0.01):
+                    return
             self.acknowledged.append(answer.split(b"MSA|AA|")[1].split(b"\r")[0].decode())
             self._stop_now.wait(0.002)
 
     def finish(self) -> None:
+        """Let it have its last ACK. Without one it ends too, and disturbs no other drill."""
         self._stop_now.set()
         self.join(30)
+        self._gave_up.set()
+        self.join(60)
         assert not self.is_alive()
 
 
@@ -154,6 +159,7 @@ def library() -> Callable[[bytes], bytes | None]:
         try:
             if not held:
                 held.append(mllp.MLLPClient(VIP, PORT))
+                held[0].socket.settimeout(30)
             answer = held[0].send_message(text)
         except OSError:
             answer = b""
