@@ -1,4 +1,4 @@
-"""Runs nft(8) for engines whose rules are a whole: a table of their own. No engine by itself."""
+"""Runs nft(8) for the engines that have a table of their own. No engine by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATIENCE_S = 60
 
 def rules(table: str) -> list[tuple[str, str]] | None:
     """Chain and comment of each rule of a table; None without it, or without nft. Raises EngineError."""
-    done = _nft("--json", "list", "table", *table.split())
+    done = nft("--json", "list", "table", *table.split())
     if done is None or "No such file or directory" in done.stderr:
         return None
     if done.returncode != 0:
@@ -27,7 +27,7 @@ def rules(table: str) -> list[tuple[str, str]] | None:
 
 def run(script: str, who: str, *options: str) -> None:
     """One transaction. ``who`` needs it, in a sentence. Raises EngineError."""
-    done = _nft(*options, "--file", "-", text=script)
+    done = nft(*options, "--file", "-", text=script)
     if done is None:
         raise EngineError(f"nft is not installed, and {who} need it: apt-get install nftables")
     if done.returncode != 0:
@@ -40,8 +40,8 @@ def _refused(said: str) -> EngineError:
     return EngineError(f"nftables refused: {' '.join(said.split())[:200]}; what was in force goes on")
 
 
-def _nft(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str] | None:
-    """None: there is no nft."""
+def nft(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str] | None:
+    """What nft did; None: there is no nft. Raises EngineError if it does not end."""
     try:
         return subprocess.run(
             ["nft", *arguments],

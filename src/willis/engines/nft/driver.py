@@ -6,11 +6,10 @@ carries what is listed, whose words do not depend on the version.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Hashable, Iterable, Sequence
 
+from willis.engines import nftables
 from willis.engines.nft import conntrack
 from willis.engines.nft.compile import Down, Translation, compile_nft
 from willis.engines.nft.exhaustion import Exhaustion
@@ -22,7 +21,6 @@ from willis.model.config import Config
 from willis.model.status import Status
 from willis.plan.diff import Artefacts, Change, diff
 
-_PATIENCE_S = 60
 _CUTS = 3
 """Passes in which conntrack forgets a server that went down: the layer-4 engine, which works on its
 own, may still send it packets for a moment."""
@@ -106,20 +104,9 @@ class _Absent(EngineError):
 
 def _nft(*arguments: str, text: str = "") -> str:
     """What nft prints. Raises EngineError with what it complains of."""
-    try:
-        done = subprocess.run(
-            ["nft", *arguments],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_PATIENCE_S,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except FileNotFoundError:
-        raise _Absent("nft is not installed, and NAT and SNAT need it: apt-get install nftables") from None
-    except subprocess.TimeoutExpired:
-        raise EngineError(f"nft did not answer within {_PATIENCE_S} s; the next pass tries again") from None
+    done = nftables.nft(*arguments, text=text)
+    if done is None:
+        raise _Absent("nft is not installed, and NAT and SNAT need it: apt-get install nftables")
     if done.returncode == 0:
         return done.stdout
     said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
