@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ NODE, NODE6 = "10.78.2.2", "fd78:2::2"
 ROUTED = "10.78.9.11"
 PORT, OTHER = 11112, 104
 NAMES = ("s1", "s2")
+_PORTS = count(20_000)
 
 
 def _missing() -> str | None:
@@ -170,6 +172,7 @@ class NatNet:
         return Talk(self.client.call(_connect, vip))
 
     def datagram(self, vip: str = VIP, sender: Any = None) -> str:
+        """Sends one datagram, without a sender from a port that none was sent from; returns the answer."""
         return str(self.client.call(_datagram, vip, sender))
 
     def sender(self, family: socket.AddressFamily) -> socket.socket:
@@ -304,7 +307,11 @@ def _connect(vip: str) -> socket.socket:
 def _datagram(vip: str, sender: socket.socket | None) -> str:
     with ExitStack() as stack:
         family = socket.AF_INET6 if ":" in vip else socket.AF_INET
-        wire = sender or stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        wire = sender
+        if wire is None:
+            wire = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+            # A port that the kernel hands out may be one that conntrack still has a flow of.
+            wire.bind(("", next(_PORTS)))
         wire.settimeout(30)
         wire.sendto(b"study", (vip, PORT))
         return wire.recv(2048).decode()
