@@ -15,7 +15,7 @@ SERVER = Text(
 )
 _URL = Text(
     "URL",
-    r"https?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9/._~=:@?&%+-]{0,500})?",
+    r"https?://([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?(/[A-Za-z0-9/._~=:@?&%+-]{0,500})?",
     "a URL that begins with https:// or http://",
     "https://chat.example.org/hooks/willis",
 )

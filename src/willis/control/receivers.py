@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 import smtplib
 import socket
 import ssl
@@ -20,8 +22,13 @@ from willis.control.secrets import SecretError, Secrets
 from willis.model.alerts import Mail, MailTls, Syslog, Transport, Webhook
 from willis.model.event import Event, Severity
 
-_PATIENCE_S = 10.0
+log = logging.getLogger("willis.alerts")
 
+_PATIENCE_S = 10.0
+_LOGINS = frozenset({"CRAM-MD5", "PLAIN", "LOGIN"})
+"""The ways of smtplib to prove a password (RFC 2195, RFC 4616)."""
+_TOKEN = re.compile(r"[!-~]+")
+"""What one header can hold; RFC 6750, 2.1 knows fewer characters, some servers more."""
 
 Find = Callable[[str], Path]
 """Where an authority of the certificate store is, by its name."""
@@ -78,7 +85,7 @@ def receiver(setting: Webhook | Mail | Syslog, find: Find, secrets: Secrets) -> 
 class _Webhook:
     def __init__(self, setting: Webhook, find: Find, secrets: Secrets) -> None:
         self._setting, self._find, self._secrets = setting, find, secrets
-        self.name = f"webhook {httpx.URL(setting.url).host}"
+        self.name = f"webhook {setting.url.split('/')[2]}"
 
     async def send(self, message: Message) -> None:
         body = asdict(message.event) | {
@@ -91,15 +98,33 @@ class _Webhook:
             trust = trusting(self._setting.authority, self._find)
             async with httpx.AsyncClient(verify=trust, timeout=_PATIENCE_S, trust_env=False) as http:
                 answer = await http.post(self._setting.url, json=body, headers=self._proof())
-        except (httpx.HTTPError, OSError, SecretError) as error:
-            raise Failed(str(error) or type(error).__name__) from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, SecretError) as error:
+            raise Failed(_reason(error)) from error
         if not answer.is_success:
-            raise Failed(f"it answered HTTP {answer.status_code}")
+            raise Failed(f"it answered HTTP {answer.status_code}{self._of_token(answer.status_code)}")
 
     def _proof(self) -> dict[str, str]:
         """RFC 6750, 2.1. Raises SecretError."""
-        secret = self._setting.secret
-        return {} if secret is None else {"Authorization": f"Bearer {self._secrets.get(secret)}"}
+        name = self._setting.secret
+        if name is None:
+            return {}
+        token = self._secrets.get(name)
+        if not _TOKEN.fullmatch(token):
+            # The HTTP client would refuse it too, and show it in the error.
+            raise SecretError(
+                f"secret {name} has a blank or a letter outside ASCII, which no bearer token has; "
+                f"store it again with 'willis secret set {name}'"
+            )
+        return {"Authorization": f"Bearer {token}"}
+
+    def _of_token(self, status: int) -> str:
+        """What an answer says of the token."""
+        if status not in (401, 403):
+            return ""
+        name = self._setting.secret
+        if name is None:
+            return ": it wants a token, and the document names no secret for it"
+        return f": it does not accept the secret {name}; store the right one with 'willis secret set {name}'"
 
 
 class _Mail:
@@ -109,13 +134,17 @@ class _Mail:
 
     async def send(self, message: Message) -> None:
         try:
-            await asyncio.to_thread(self._send, message)
+            refused = await asyncio.to_thread(self._send, message)
         except smtplib.SMTPAuthenticationError as error:
-            raise Failed(f"it refused the login: {error.smtp_code}") from error
-        except (smtplib.SMTPException, OSError, SecretError) as error:
-            raise Failed(str(error) or type(error).__name__) from error
+            # What it says is left out: it may repeat the password.
+            raise Failed(f"it refused the login: {error.smtp_code}; {self._remedy()}") from error
+        except (smtplib.SMTPException, OSError, ValueError, SecretError) as error:
+            raise Failed(_reason(error)) from error
+        for to, said in refused.items():
+            log.warning("%s refused %s, and told the others: %s", self.name, to, _reply(*said))
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message) -> dict[str, tuple[int, bytes]]:
+        """Whom the server does not know, if it knows another."""
         setting = self._setting
         trust = trusting(setting.authority, self._find)
         if setting.tls is MailTls.TLS:
@@ -126,10 +155,27 @@ class _Mail:
             session = smtplib.SMTP(setting.server, setting.port, timeout=_PATIENCE_S)
         with session:
             if setting.tls is MailTls.STARTTLS:
-                session.starttls(context=trust)
-            if setting.login is not None:
-                session.login(setting.login.user, self._secrets.get(setting.login.secret))
-            session.send_message(self._mail(message))
+                _secure(session, trust)
+            self._log_in(session)
+            return session.send_message(self._mail(message))
+
+    def _log_in(self, session: smtplib.SMTP) -> None:
+        login = self._setting.login
+        if login is None:
+            return
+        password = self._secrets.get(login.secret)
+        if not password.isascii():
+            raise SecretError(
+                f"secret {login.secret} has a letter outside ASCII, which cannot be sent; {self._remedy()}"
+            )
+        session.ehlo_or_helo_if_needed()
+        if _LOGINS.isdisjoint(session.esmtp_features.get("auth", "").upper().split()):
+            raise Failed("it offers no login with a password here; use its port for submission, often 587")
+        session.login(login.user, password)
+
+    def _remedy(self) -> str:
+        login = self._setting.login
+        return "" if login is None else f"store the right password with 'willis secret set {login.secret}'"
 
     def _mail(self, message: Message) -> EmailMessage:
         event = message.event
@@ -159,8 +205,8 @@ class _Syslog:
             else:
                 async with asyncio.timeout(_PATIENCE_S):
                     await self._stream(line)
-        except (OSError, TimeoutError) as error:
-            raise Failed(str(error) or "it did not answer in time") from error
+        except (OSError, ValueError) as error:
+            raise Failed(_reason(error)) from error
 
     async def _datagram(self, line: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -177,6 +223,39 @@ class _Syslog:
         await writer.drain()
         writer.close()
         await writer.wait_closed()
+
+
+def _secure(session: smtplib.SMTP, trust: ssl.SSLContext) -> None:
+    """STARTTLS, or nothing more is said: whoever takes the offer away must not get the password."""
+    session.ehlo_or_helo_if_needed()
+    if not session.has_extn("starttls"):
+        raise Failed("it offers no encryption (STARTTLS), so nothing was sent; use its port for 'tls: tls'")
+    session.starttls(context=trust)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a peer was not reached or did not take something, in words for people."""
+    below: BaseException | None = error
+    while below is not None and not isinstance(below, ssl.SSLCertVerificationError):
+        below = below.__cause__ or below.__context__  # the HTTP client wraps it
+    if below is not None:
+        return f"its certificate is not trusted: {below.verify_message}; see 'authority' in the document"
+    match error:
+        case smtplib.SMTPRecipientsRefused():
+            return "; ".join(f"it refused {to}: {_reply(*said)}" for to, said in error.recipients.items())
+        case smtplib.SMTPResponseException():
+            return f"it answered {_reply(error.smtp_code, error.smtp_error)}"
+        case TimeoutError() | httpx.TimeoutException():
+            return "it did not answer in time"
+        case ValueError():
+            return f"it cannot be called or understood: {error}"
+    return str(error) or type(error).__name__
+
+
+def _reply(code: int, text: bytes | str) -> str:
+    """What a mail server says, on one line."""
+    said = text.decode("ascii", "replace") if isinstance(text, bytes) else text
+    return " ".join(f"{code} {said}".split())[:200]
 
 
 _LEVELS = {Severity.INFO: 6, Severity.WARNING: 4, Severity.ERROR: 3}

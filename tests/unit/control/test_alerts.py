@@ -127,7 +127,7 @@ def test_who_is_gone_is_tried_again_and_called_out(monkeypatch: pytest.MonkeyPat
         told.tell(EVENT, Alerts(webhooks=(Webhook("http://127.0.0.1:9/secret-token"),)))
         await until(lambda: any(told.failures()))
         (failure,) = told.failures()
-        assert failure.about == "alerts to webhook 127.0.0.1"
+        assert failure.about == "alerts to webhook 127.0.0.1:9"
         assert "secret-token" not in failure.what
         told.close()
 
