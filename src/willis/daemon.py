@@ -30,6 +30,7 @@ from willis.doctor import direct
 from willis.engines.addresses.driver import AddressesEngine
 from willis.engines.ebpf.driver import EbpfEngine
 from willis.engines.haproxy.driver import HaproxyEngine
+from willis.engines.haproxy.write import TokenError, path
 from willis.engines.kernel.driver import KernelEngine
 from willis.engines.nft.driver import NftEngine
 from willis.engines.port import Engine, EngineError
@@ -75,14 +76,29 @@ def run(node: str, places: Places, layer4: Layer4, web_user: str | None = None) 
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("uvicorn.access").disabled = True
+    places = _settled(places)
     try:
-        for path in (places.run, places.state):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for place in (places.run, places.state):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (places.run / "engine.lock").open("w") as lock:
             _only_one(lock.fileno(), places.run)
             asyncio.run(_serve(node, places, layer4, web_user))
     except (OSError, EngineError, StoreError, CertificateError, Refused) as error:
         raise StartError(str(error)) from error
+
+
+def _settled(places: Places) -> Places:
+    """Absolute, whatever the directory of whoever comes to use them. Raises StartError."""
+    found = Places(places.run.absolute(), places.state.absolute(), places.pin.absolute())
+    for option, place in (("--run-dir", found.run), ("--state-dir", found.state)):
+        try:
+            path(str(place))
+        except TokenError:
+            raise StartError(
+                f"{option} is {str(place)!r}, which HAProxy's configuration cannot name; "
+                "choose one with no more than 200 letters, digits and ._+@-"
+            ) from None
+    return found
 
 
 def _only_one(lock: int, place: Path) -> None:
