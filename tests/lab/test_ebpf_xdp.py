@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.ebpf_net import LAB, SOURCES, VIP6, Net, echo, site, started, up
-from willis.engines.ebpf import netlink
+from willis.engines import rtnetlink
 from willis.engines.port import EngineError
 from willis.model.node import Attach
 from willis.model.service import Protocol
@@ -61,5 +61,5 @@ def test_a_driver_without_xdp_is_refused_with_a_reason(net: Net) -> None:
     config = site(echo("Lo"))
     net.apply(config)
     with pytest.raises(EngineError, match="attach: tcx"):
-        net.node.call(lambda: net.engine._hooks.attach("lo", Attach.XDP, netlink.links()))
+        net.node.call(lambda: net.engine._hooks.attach("lo", Attach.XDP, rtnetlink.links()))
     assert net.node.call(net.engine.observe) == net.engine.compile(config, up(config))

@@ -14,7 +14,7 @@ from tests.lab.proxy import PORT, Proxy, address, local_site, service
 from willis.control import refusals as room
 from willis.control.loop import Loop
 from willis.control.refusals import Refusing
-from willis.control.report import sentence, service_row
+from willis.control.report import Rows, sentence
 from willis.engines.haproxy.state import ServerState, key
 from willis.lab import data
 from willis.model.config import Config
@@ -92,7 +92,7 @@ class Room:
 
     def row(self) -> Any:
         """The server in status."""
-        return service_row(self.loop.config.services[0], self.loop.status, {}, {}, {})["servers"][0]  # type: ignore[index]
+        return Rows().of(self.loop.config.services[0], self.loop.status, {}, {}, {})["servers"][0]  # type: ignore[index]
 
     def weight(self) -> int:
         """What HAProxy gives it."""

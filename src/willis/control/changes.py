@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import unified_diff
 
-from willis.config import Problem, load
+from willis.config import Loaded, Problem, load
 from willis.control.database import StoreError
 from willis.control.loop import Loop
 from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial, digest
@@ -107,6 +107,8 @@ class Changes:
         self._lacking = lacking
         self._clock = clock
         self._busy = asyncio.Lock()
+        self._loaded: tuple[str, Loaded] | None = None
+        """What was planned is mostly what is applied next."""
         self._timer: asyncio.Task[None] | None = None
 
     def start(self, returned: Callable[[Trial], None]) -> None:
@@ -119,7 +121,7 @@ class Changes:
 
     async def plan(self, document: str) -> Plan:
         """What ``document`` would change. Raises Invalid, or Refused if an engine would not take it."""
-        loaded = await asyncio.to_thread(load, document)
+        loaded = await self._load(document)
         if loaded.config is None:
             raise Invalid(loaded.problems)
         config, status = loaded.config, self._loop.status
@@ -229,7 +231,7 @@ class Changes:
     async def _take_back(self, trial: Trial, note: str) -> Revision:
         """Old or new, whole: if we die between the two, the next start takes the trial back itself."""
         base = self._store.revision(trial.base)
-        config = None if base is None else load(base.document).config
+        config = None if base is None else (await self._load(base.document)).config
         if base is None or config is None:
             raise Refused(f"revision {trial.base} does not load any more; correct and apply a document")
         effect = self._impact(config)
@@ -239,6 +241,11 @@ class Changes:
             raise Refused(f"revision {trial.base} cannot return yet: {error}") from error
         self._store.revert(trial, note)
         return replace(base, impact=effect)
+
+    async def _load(self, document: str) -> Loaded:
+        if self._loaded is None or self._loaded[0] != document:
+            self._loaded = document, await asyncio.to_thread(load, document)
+        return self._loaded[1]
 
     def _impact(self, config: Config) -> tuple[Impact, ...]:
         """Of ``config`` on the sessions that are open now."""

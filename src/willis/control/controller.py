@@ -33,7 +33,7 @@ from willis.control.orders import Orders
 from willis.control.paths import Look, Paths
 from willis.control.refusals import Refusing
 from willis.control.renewal import Renewal
-from willis.control.report import advice, sentence, service_row
+from willis.control.report import Rows, advice, sentence
 from willis.control.secrets import Keeping, Secrets
 from willis.control.shares import Shares
 from willis.control.store import NOT_CONFIRMED, Revision, Store, Trial
@@ -108,6 +108,7 @@ class Controller:
         self.history = History(self.logbook.recorder, store.database.path.with_name("history.db"))
         self.orders = Orders(self.loop, store, self.audit.itself)
         self.oldest = Oldest(self.loop)
+        self._rows = Rows()
         self._listening = Listening()
         self._shares = Shares(self.loop, self._listening)
         self._refusing = Refusing(self.loop)
@@ -224,7 +225,7 @@ class Controller:
             ]
             + ([] if self.renewal is None else self.renewal.rows()),
             "services": [
-                service_row(s, status, traffic, self.orders.terms, longest)
+                self._rows.of(s, status, traffic, self.orders.terms, longest)
                 for s in config.services
                 if only is None or s.name == only
             ],
@@ -316,11 +317,11 @@ class Controller:
     def _follow(self) -> None:
         """Check what the configuration asks for, and nothing else."""
         self._checks = targets(self.loop.config)
+        self._rows = Rows()
         self.logbook.follow()
         self._listening.follow(self.loop.config)
         self._paths.follow(self.loop.config)
         self._eyes.set(self._checks)
-        self.loop.wake()
 
     def _take_result(self, looked_at: Target, result: Result) -> None:
         self.loop.timings.looked(result.kind, result.took_ms / 1000)

@@ -140,6 +140,7 @@ class Loop:
         self.status = status
         self.timings = Timings()
         self.keepers = tuple(Keeper(engine, self.timings) for engine in engines)
+        self._adopting = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -176,6 +177,7 @@ class Loop:
     async def adopt(self, config: Config) -> None:
         """Make ``config`` the one in force, or stay with the old one and raise EngineError."""
         old, self.config = self.config, config
+        self._adopting = True
         began = time.monotonic()
         try:
             await self.converge()
@@ -183,6 +185,8 @@ class Loop:
             self.config = old
             self.wake()
             raise
+        finally:
+            self._adopting = False
         self.timings.applied(time.monotonic() - began)
 
     async def close(self) -> None:
@@ -207,11 +211,19 @@ class Loop:
                 keeper.report(error)
             if news:
                 await asyncio.sleep(_pause(time.monotonic() - began, keeper.spent_s))
-            # Not wait_for, which before Python 3.12 may lose a cancellation: the engine would never end.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(_LONGEST_S, max(_REPEAT_S, _SHARE * keeper.spent_s))):
-                    await keeper.wake.wait()
-            news = keeper.wake.is_set()
+            news = await _woken(keeper)
+            # A change on its way looks at every engine itself, from inner to outer.
+            while self._adopting and not news:
+                news = await _woken(keeper)
+
+
+async def _woken(keeper: Keeper) -> bool:
+    """Wait until an engine should pass again: True for news, False if only time went by."""
+    # Not wait_for, which before Python 3.12 may lose a cancellation: the engine would never end.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(_LONGEST_S, max(_REPEAT_S, _SHARE * keeper.spent_s))):
+            await keeper.wake.wait()
+    return keeper.wake.is_set()
 
 
 def _pause(took_s: float, spent_s: float) -> float:

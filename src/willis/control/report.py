@@ -23,19 +23,56 @@ _ADVICE = {
 }
 
 
-def service_row(
+Row = dict[str, object]
+
+_NOTHING = Traffic()
+
+
+class Rows:
+    """The services of ``status --json``. What only documents and verdicts change is kept between looks."""
+
+    def __init__(self) -> None:
+        self._standing: dict[str, tuple[VirtualService, tuple[Member, ...], list[Row]]] = {}
+
+    def of(
+        self,
+        service: VirtualService,
+        status: Status,
+        traffic: Mapping[tuple[str, str], Traffic],
+        terms: Mapping[Place, Term],
+        longest: Mapping[tuple[str, str], float],
+    ) -> Row:
+        """One service. ``longest``: seconds by (service, host), where that is known."""
+        pool = members(service, status)
+        known = self._standing.get(service.name)
+        if known is None or known[0] is not service or known[1] is not pool:
+            known = service, pool, [_standing_of(service, member) for member in pool]
+            self._standing[service.name] = known
+        return _service_row(service, pool, known[2], traffic, terms, longest)
+
+
+def _service_row(
     service: VirtualService,
-    status: Status,
+    pool: tuple[Member, ...],
+    standing: list[Row],
     traffic: Mapping[tuple[str, str], Traffic],
     terms: Mapping[Place, Term],
     longest: Mapping[tuple[str, str], float],
-) -> dict[str, object]:
-    """One service of ``status --json``. ``longest``: seconds by (service, host), where that is known."""
-    pool = members(service, status)
-    counters = [traffic.get((service.name, m.server.host), Traffic()) for m in pool]
+) -> Row:
+    name = service.name
+    counters = [traffic.get((name, m.server.host), _NOTHING) for m in pool]
+    rows = []
+    for member, row, counted in zip(pool, standing, counters, strict=True):
+        host = member.server.host
+        sessions = {
+            "active": counted.active,
+            "total": counted.total,
+            "longest_s": longest.get((name, host)),
+        }
+        rows.append(row | _term(name, host, terms) | {"sessions": sessions})
     fallback = service.fallback
     if fallback is not None:
-        counters.append(traffic.get((service.name, fallback.host), Traffic()))
+        counters.append(traffic.get((name, fallback.host), _NOTHING))
     outs = [c.bytes_out for c in counters if c.bytes_out is not None]
     return {
         "name": service.name,
@@ -48,10 +85,7 @@ def service_row(
         "fallback": {"host": fallback.host, "in_use": uses_fallback(service, pool)} if fallback else None,
         "sessions": {"active": sum(c.active for c in counters), "total": sum(c.total for c in counters)},
         "bytes": {"in": sum(c.bytes_in for c in counters), "out": sum(outs) if outs else None},
-        "servers": [
-            _server_row(service, m, c, _term(service, m, terms), longest.get((service.name, m.server.host)))
-            for m, c in zip(pool, counters, strict=False)
-        ],
+        "servers": rows,
     }
 
 
@@ -82,17 +116,17 @@ def advice(member: Member) -> str:
     return _ADVICE[member.health.verdict]
 
 
-def _term(service: VirtualService, member: Member, terms: Mapping[Place, Term]) -> Term:
+_FOR_GOOD: Row = {"until": None, "halt_when_idle": False}
+
+
+def _term(service: str, host: str, terms: Mapping[Place, Term]) -> Row:
     """What becomes by itself of the state that holds: the server's own, else its host's."""
-    if not terms:
-        return Term()
-    host = member.server.host
-    return terms.get(Place(host, service.name)) or terms.get(Place(host)) or Term()
+    term = (terms.get(Place(host, service)) or terms.get(Place(host))) if terms else None
+    return _FOR_GOOD if term is None else {"until": term.until, "halt_when_idle": term.halt_when_idle}
 
 
-def _server_row(
-    service: VirtualService, member: Member, traffic: Traffic, term: Term, longest_s: float | None
-) -> dict[str, object]:
+def _standing_of(service: VirtualService, member: Member) -> Row:
+    """A real server's row without what changes by itself."""
     server = member.server
     return {
         "host": server.host,
@@ -100,8 +134,7 @@ def _server_row(
         "port": server.port or service.ports[0],
         "weight": server.weight,
         "admin": member.admin.value,
-        "until": term.until,
-        "halt_when_idle": term.halt_when_idle,
+        **_FOR_GOOD,
         "verdict": member.health.verdict.value,
         "standing": member.standing.value,
         "by_floor": member.by_floor,
@@ -110,5 +143,4 @@ def _server_row(
         "weight_now": member.weight,
         "reason": member.health.reason,
         "since": member.health.since,
-        "sessions": {"active": traffic.active, "total": traffic.total, "longest_s": longest_s},
     }

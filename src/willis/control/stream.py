@@ -9,7 +9,6 @@ snapshot; nobody is held up and nothing grows.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections import deque
@@ -18,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
+
+import orjson
 
 from willis.control.database import StoreError
 from willis.control.events import Events, row
@@ -205,4 +206,4 @@ class Stream:
 def _frame(name: str, kind: str, data: Report) -> bytes:
     """An event of the stream as the HTML standard (9.2, server-sent events) writes it."""
     head = f"id: {name}\n" if name else ""
-    return f"{head}event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+    return b"%bevent: %b\ndata: %b\n\n" % (head.encode(), kind.encode(), orjson.dumps(data))

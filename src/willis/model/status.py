@@ -79,3 +79,7 @@ class Status:
     """Servers that lately refused what clients asked of them, whatever their checks say."""
     paths: Mapping[Place, Health] = field(default_factory=lambda: MappingProxyType({}))
     """Servers of direct routing that clients do not reach by the VIP, or of which it is not known yet."""
+    pools: dict[str, tuple[object, object]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What ``plan.members`` concluded from all this, by service; only that reads and writes it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import cast
 
 from willis.model.check import Check, Command, Fixed, HalfOpen, Ping, Question, Target
 from willis.model.config import Config
@@ -111,7 +112,18 @@ def members(service: VirtualService, status: Status) -> tuple[Member, ...]:
 
     An unknown verdict takes no new connection but keeps what it carries: after a
     restart nothing is cut before the first look.
+
+    Every engine and every report asks the same of the same service and status: it is concluded once.
     """
+    known = status.pools.get(service.name)
+    if known is not None and known[0] is service:
+        return cast(tuple[Member, ...], known[1])
+    found = _members(service, status)
+    status.pools[service.name] = service, found
+    return found
+
+
+def _members(service: VirtualService, status: Status) -> tuple[Member, ...]:
     found = []
     for server in service.pool:
         admin = admin_of(status, service.name, server.host)

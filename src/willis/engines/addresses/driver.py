@@ -7,12 +7,12 @@ so a restarted daemon knows them again and the administrator's own are never tou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from willis.engines import rtnetlink
 from willis.engines.addresses.announce import Announcer
 from willis.engines.addresses.compile import Vip, compile_vips
 from willis.engines.port import EngineError, Traffic
@@ -38,16 +38,14 @@ class AddressesEngine:
         return compile_vips(config, status)
 
     def observe(self) -> Artefacts:
-        with IPRoute() as route:
-            names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in route.get_links()}
-            ours = [a for a in route.get_addr() if a.get_attr("IFA_PROTO") == PROTOCOL]
-        vips = (Vip(ip_address(_address(a)), names[a["index"]]) for a in ours)
+        ours = [each for each in rtnetlink.addresses() if each.protocol == PROTOCOL]
+        names = {link.index: name for name, link in rtnetlink.links().items()}
+        vips = (Vip(each.address, names[each.index]) for each in ours if each.index in names)
         return {f"vip/{vip.address}": vip for vip in vips}
 
     def check(self, want: Artefacts) -> None:
         """Refuse an interface that this node has not."""
-        with IPRoute() as route:
-            names = {link.get_attr("IFLA_IFNAME") for link in route.get_links()}
+        names = rtnetlink.links()
         for vip in want.values():
             if isinstance(vip, Vip) and vip.interface not in names:
                 raise EngineError(
@@ -76,10 +74,6 @@ class AddressesEngine:
 
     def close(self) -> None:
         """The kernel keeps the addresses."""
-
-
-def _address(message: Any) -> str:  # noqa: ANN401 - pyroute2 has no types
-    return str(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
 
 
 def _request(route: IPRoute, links: Links, command: str, vip: Vip) -> None:

@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from willis.engines.ebpf import bpf, layout, netlink
+from willis.engines import rtnetlink
+from willis.engines.ebpf import bpf, layout
 from willis.engines.ebpf.attach import Hooks
 from willis.engines.ebpf.book import Book, ServiceLabel, Slot
 from willis.engines.ebpf.entries import Attachment, FallbackEntry, MemberEntry, ServiceEntry, TableEntry
@@ -164,7 +165,7 @@ class Application:
         for change in changes:
             interface = change.key.partition("/")[2]
             wanted = change.want.hooks if isinstance(change.want, Attachment) else ()
-            links = netlink.links()
+            links = rtnetlink.links()
             for hook in wanted:
                 self._hooks.attach(interface, hook, links)
             for hook in set(Attach) - set(wanted):

@@ -18,8 +18,8 @@ from pathlib import Path
 from willis.engines.ebpf import bpf, clsact, layout
 from willis.engines.ebpf.bpf import AttachType, Map
 from willis.engines.ebpf.entries import Attachment
-from willis.engines.ebpf.netlink import Link
 from willis.engines.port import EngineError
+from willis.engines.rtnetlink import Link
 from willis.model.node import Attach
 
 _TYPES = {Attach.TCX: AttachType.TCX_INGRESS, Attach.XDP: AttachType.XDP}

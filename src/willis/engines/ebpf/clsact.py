@@ -11,7 +11,7 @@ import errno
 import os
 from struct import pack
 
-from willis.engines.ebpf.netlink import ACK, CREATE, DUMP, REQUEST, ask, attributes, pack_attribute
+from willis.engines.rtnetlink import ACK, CREATE, DUMP, REQUEST, ask, attributes, pack_attribute
 
 _NEW_QDISC, _NEW_FILTER, _DELETE_FILTER, _GET_FILTER = 36, 44, 45, 46
 _CLSACT, _INGRESS = 0xFFFFFFF1, 0xFFFFFFF2

@@ -31,6 +31,7 @@ from willis.model.status import Admin, Status, Verdict
 from willis.plan.diff import Artefacts
 from willis.plan.marks import Translated, marks
 from willis.plan.members import Member, Standing, admin_of, members
+from willis.plan.remembered import remembered
 
 _STANDING_OF = {Admin.ONLINE: Standing.OPEN, Admin.DRAIN: Standing.DRAIN, Admin.HALT: Standing.DOWN}
 
@@ -39,6 +40,7 @@ _FORWARDED = (Forwarding.DR, *TRANSLATED)
 _Marks = Mapping[Translated, int]
 
 
+@remembered
 def compile_l4(config: Config, status: Status) -> Artefacts:
     """What the layer-4 engine should hold.
 

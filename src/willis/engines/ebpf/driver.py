@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from willis.engines.ebpf import fullness, layout, migrate, netlink
+from willis.engines import rtnetlink
+from willis.engines.ebpf import fullness, layout, migrate
 from willis.engines.ebpf.apply import Application
 from willis.engines.ebpf.attach import Hooks
 from willis.engines.ebpf.book import Book
@@ -80,7 +81,7 @@ class EbpfEngine:
             self._upkeep = Upkeep(self._loaded, self._book, self._hooks)
             if older is not None:
                 migrate.take_over(older, self._directory, self._loaded.maps)
-            self._hooks.adopt(netlink.links())
+            self._hooks.adopt(rtnetlink.links())
             if older is not None:
                 migrate.catch_up(older, self._loaded.maps)
                 migrate.remove(older)
@@ -96,8 +97,8 @@ class EbpfEngine:
     def check(self, want: Artefacts) -> None:
         """Refuses what has no room in the maps and interfaces that do not exist."""
         with self._lock, _explained("be checked"):
-            held = self._hooks.attached(netlink.links())
-            present = netlink.links()
+            held = self._hooks.attached(rtnetlink.links())
+            present = rtnetlink.links()
         for key in want:
             kind, _, rest = key.partition("/")
             if kind == "attach" and rest not in present and rest not in held:
@@ -207,7 +208,7 @@ class EbpfEngine:
     def unload(self) -> None:
         """Detaches the program and removes every pin; connections through this node break."""
         with self._lock, _explained("be unloaded"):
-            links = netlink.links()
+            links = rtnetlink.links()
             for slot in self._book.slots().values():
                 self._upkeep.abandon(slot, links)
             self._hooks.detach_all(links)

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
-from willis.engines.ebpf import bpf, layout, netlink
+from willis.engines import rtnetlink
+from willis.engines.ebpf import bpf, layout
 from willis.engines.ebpf.attach import Hooks
 from willis.engines.ebpf.book import Book, ServiceLabel, Slot
 from willis.engines.ebpf.entries import (
@@ -38,7 +39,7 @@ _STANDINGS = {state: standing for standing, state in STATES.items()}
 def observe(loaded: Loaded, book: Book, hooks: Hooks) -> Artefacts:
     """All that the engine holds, without what is leaving."""
     artefacts: dict[str, Hashable] = {}
-    for interface, attachment in hooks.attached(netlink.links()).items():
+    for interface, attachment in hooks.attached(rtnetlink.links()).items():
         artefacts[f"attach/{interface}"] = attachment
     slots = book.slots()
     rows = service_rows(loaded)

@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from willis.engines.ebpf import bpf, layout, netlink
+from willis.engines import rtnetlink
+from willis.engines.ebpf import bpf, layout
 from willis.engines.ebpf.attach import Hooks
 from willis.engines.ebpf.book import Book, Slot
 from willis.engines.ebpf.layout import INDEX
 from willis.engines.ebpf.libbpf import Loaded
-from willis.engines.ebpf.netlink import Link, Neighbour
+from willis.engines.rtnetlink import Link, Neighbour
 from willis.model.service import Address, Timeouts
 
 _SYN_NS = 60 * layout.SECOND_NS
@@ -40,7 +41,7 @@ class Upkeep:
 
     def refresh(self) -> None:
         """One round of everything."""
-        links = netlink.links()
+        links = rtnetlink.links()
         self._hooks.note_macs(links)
         slots = self._book.slots()
         unresolved = self._update(slots.values(), links)
@@ -56,14 +57,14 @@ class Upkeep:
         deadline = time.monotonic() + _PATIENCE_S
         waiting = list(slots)
         while True:
-            waiting = self._update(waiting, netlink.links())
+            waiting = self._update(waiting, rtnetlink.links())
             if not waiting or time.monotonic() >= deadline:
                 return
             time.sleep(_POLL_S)
 
     def _update(self, slots: Iterable[Slot], links: Mapping[str, Link]) -> list[Slot]:
         """Writes the MACs that changed. Returns the slots that still need one."""
-        known = netlink.neighbours()
+        known = rtnetlink.neighbours()
         unresolved = []
         slots = [slot for slot in slots if not slot.mark]
         for address in {(slot.interface, slot.address) for slot in slots}:
@@ -152,7 +153,7 @@ def _care_for(
     if neighbour is not None and neighbour.kept and neighbour.mac is not None:
         return
     try:
-        netlink.keep(link.index, address)
+        rtnetlink.keep(link.index, address)
     except OSError as error:
         if error.errno not in (errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EINVAL):
             raise  # a device that is down answers later
@@ -160,7 +161,7 @@ def _care_for(
 
 def _forget(index: int, slot: Slot) -> None:
     try:
-        netlink.forget(index, slot.address)
+        rtnetlink.forget(index, slot.address)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENODEV):
             raise

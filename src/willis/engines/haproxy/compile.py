@@ -30,6 +30,7 @@ from willis.model.service import Forwarding, Protocol, RealServer, Scheduler, Vi
 from willis.model.status import Admin, Status, Verdict
 from willis.plan.diff import Artefacts
 from willis.plan.members import Member, Standing, members
+from willis.plan.remembered import remembered
 
 __all__ = ["CONFIG", "HaproxyFiles", "compile_l7", "left_out"]
 
@@ -41,6 +42,7 @@ _MOST_CONNECTIONS = 20_000
 """Enough for any hospital; more would only cost memory."""
 
 
+@remembered
 def compile_l7(
     config: Config,
     status: Status,

@@ -8,7 +8,7 @@ moved between our last look and its end are missed; counters begin anew with the
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from willis.engines.haproxy.state import FALLBACK
@@ -34,13 +34,23 @@ class Ledger:
 
 
 def parse(report: str) -> Counters:
-    """The answer to ``show stat -1 4 -1`` by (service, host); a fallback server counts for its host."""
-    rows = (row for row in csv.DictReader(report.lstrip("# ").splitlines()) if row.get("svname"))
-    return _sum({(row["pxname"], row["svname"].removeprefix(FALLBACK)): _read(row)} for row in rows)
+    """The answer to ``show stat -1 4 -1`` by (service, host); a fallback server counts for its host.
+
+    Nothing from a worker that is gone.
+    """
+    if not report.startswith("# pxname"):
+        return {}
+    head, *rows = csv.reader(report.removeprefix("# ").splitlines())
+    at = [head.index(name) for name in _COLUMNS]
+    return _sum(_read([row[i] for i in at]) for row in rows if row)
 
 
-def _read(row: Mapping[str, str]) -> Traffic:
-    return Traffic(int(row["scur"]), int(row["stot"]), int(row["bin"]), int(row["bout"]))
+_COLUMNS = ("pxname", "svname", "scur", "stot", "bin", "bout")
+
+
+def _read(row: Sequence[str]) -> Counters:
+    service, server, *numbers = row
+    return {(service, server.removeprefix(FALLBACK)): Traffic(*map(int, numbers))}
 
 
 def _sum(parts: Iterable[Counters]) -> Counters:

@@ -15,6 +15,7 @@ from willis.model.service import TRANSLATED, Address, Forwarding, Protocol, Real
 from willis.model.status import Admin, Status
 from willis.plan.marks import Translated, marks
 from willis.plan.members import Standing, admin_of, members
+from willis.plan.remembered import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Down:
         return f"down/{self.label}"
 
 
+@remembered
 def compile_nft(config: Config, status: Status) -> dict[str, Hashable]:
     """Artefacts by key; none at all where no service is translated."""
     known = marks(config)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Hashable, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from willis.engines import rtnetlink
 from willis.engines.port import EngineError, Traffic
 from willis.engines.routes import marking
 from willis.engines.routes.compile import Local, Marking, Quick, Rule, compile_routes
+from willis.engines.rtnetlink import Route
 from willis.model.config import Config
 from willis.model.service import Address
 from willis.model.status import Status
@@ -27,13 +29,13 @@ PROTOCOL = 0x77
 _MAIN = 254
 _ANY_SCOPE = 255
 """RT_SCOPE_NOWHERE: a deletion that asks for no certain scope."""
-_LOCAL = 2
-"""RTN_LOCAL."""
+_UNICAST, _LOCAL = 1, 2
+"""RTN_UNICAST, RTN_LOCAL."""
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ANY = {4: "0.0.0.0/0", 6: "::/0"}
 
 _Message = Any  # pyroute2 has no types
-Way = tuple[int, str | None]
+Way = tuple[int | None, Address | None]
 """Interface index and gateway."""
 
 
@@ -55,14 +57,14 @@ class RoutesEngine:
     def observe(self) -> Artefacts:
         """What is ours in the kernel. A quick route that cannot be counts as there; an alarm tells it."""
         found: dict[str, Hashable] = {}
+        routes = rtnetlink.routes()
         with IPRoute() as ip:
-            routes = [each for family in _FAMILY.values() for each in ip.get_routes(family=family)]
             for family in _FAMILY:
                 found |= _rules(ip, family) | _locals(routes, family)
         table = marking.read()
         if table is not None:
             found["marking/proxy"] = table
-        return found | self._quick([each for each in routes if _attr(each, "RTA_TABLE") == _MAIN])
+        return found | self._quick(_main(routes))
 
     def check(self, want: Artefacts) -> None:
         """Have nft try the marking. Raises EngineError."""
@@ -97,11 +99,11 @@ class RoutesEngine:
     def close(self) -> None:
         """The kernel keeps them."""
 
-    def _quick(self, main: list[_Message]) -> dict[str, Quick]:
+    def _quick(self, main: list[Route]) -> dict[str, Quick]:
         found, alarms = {}, []
         for each in main:
-            if each["proto"] == PROTOCOL and each["dst_len"] == _bits(each):
-                address = ip_address(_attr(each, "RTA_DST"))
+            if each.protocol == PROTOCOL and each.destination.prefixlen == each.destination.max_prefixlen:
+                address = each.destination.network_address
                 way = _without_ours(address, main)
                 found[f"quick/{address}"] = Quick(address, straight=way is None or way == _way(each))
         for address in sorted(self._wanted, key=str):
@@ -138,14 +140,15 @@ def _rules(ip: IPRoute, family: int) -> dict[str, Hashable]:
     }
 
 
-def _locals(routes: list[_Message], family: int) -> dict[str, Hashable]:
+def _main(routes: list[Route]) -> list[Route]:
+    return [each for each in routes if each.table == _MAIN]
+
+
+def _locals(routes: list[Route], family: int) -> dict[str, Hashable]:
     return {
-        f"local/{family}": Local(family, _attr(each, "RTA_TABLE"))
+        f"local/{family}": Local(family, each.table)
         for each in routes
-        if each["family"] == _FAMILY[family]
-        and each["proto"] == PROTOCOL
-        and each["type"] == _LOCAL
-        and each["dst_len"] == 0
+        if each.destination == ip_network(_ANY[family]) and each.protocol == PROTOCOL and each.kind == _LOCAL
     }
 
 
@@ -183,8 +186,8 @@ def _local(ip: IPRoute, command: str, local: Local) -> None:
 def _quick(ip: IPRoute, command: str, quick: Quick) -> None:
     family = _FAMILY[quick.address.version]
     dst = str(ip_network(quick.address))
-    main = [e for e in ip.get_routes(family=family, table=_MAIN) if _attr(e, "RTA_TABLE") == _MAIN]
-    ours = [e for e in main if e["proto"] == PROTOCOL and _is_to(e, quick.address)]
+    main = _main(rtnetlink.routes())
+    ours = [each for each in main if each.protocol == PROTOCOL and _is_to(each, quick.address)]
     if command == "del":
         if ours:
             _ask(
@@ -196,7 +199,7 @@ def _quick(ip: IPRoute, command: str, quick: Quick) -> None:
     if way is None:
         raise EngineError(f"this node has no route to {quick.address}; the next pass looks again")
     interface, gateway = way
-    words = {"gateway": gateway} if gateway else ({"scope": "link"} if family == socket.AF_INET else {})
+    words = {"gateway": str(gateway)} if gateway else ({"scope": "link"} if family == socket.AF_INET else {})
     _ask(
         f"quick route to {dst}",
         lambda: ip.route(
@@ -217,37 +220,26 @@ def _ask(what: str, work: Callable[[], object]) -> None:
             raise EngineError(f"the kernel refused the {what}: {error}") from error
 
 
-def _without_ours(address: Address, main: list[_Message]) -> Way | None:
+def _without_ours(address: Address, main: list[Route]) -> Way | None:
     """The way that packets take without our route: the longest prefix, then the smallest metric."""
     held = [
         each
         for each in main
-        if each["proto"] != PROTOCOL
-        and each["type"] == 1
-        and _attr(each, "RTA_OIF")
-        and _holds(each, address)
+        if each.protocol != PROTOCOL
+        and each.kind == _UNICAST
+        and each.interface is not None
+        and address in each.destination
     ]
-    best = min(held, key=lambda e: (-e["dst_len"], _attr(e, "RTA_PRIORITY") or 0), default=None)
+    best = min(held, key=lambda each: (-each.destination.prefixlen, each.metric), default=None)
     return None if best is None else _way(best)
 
 
-def _way(message: _Message) -> Way:
-    return int(_attr(message, "RTA_OIF")), _attr(message, "RTA_GATEWAY")
+def _way(route: Route) -> Way:
+    return route.interface, route.gateway
 
 
-def _holds(message: _Message, address: Address) -> bool:
-    if message["family"] != _FAMILY[address.version]:
-        return False
-    destination = _attr(message, "RTA_DST")
-    return destination is None or address in ip_network(f"{destination}/{message['dst_len']}", strict=False)
-
-
-def _is_to(message: _Message, address: Address) -> bool:
-    return message["dst_len"] == address.max_prefixlen and _holds(message, address)
-
-
-def _bits(message: _Message) -> int:
-    return 32 if message["family"] == socket.AF_INET else 128
+def _is_to(route: Route, address: Address) -> bool:
+    return route.destination == ip_network(address)
 
 
 def _attr(message: _Message, name: str) -> Any:  # noqa: ANN401

@@ -200,6 +200,22 @@ def test_runtime_commands_hold_no_strange_server() -> None:
         list(commands("server/Web/vna1;shutdown frontend Web", state))
 
 
+def test_counters_are_read_from_the_columns_that_bear_their_names() -> None:
+    report = (
+        "# pxname,svname,qcur,scur,smax,stot,bin,bout,\n"
+        "Web,vna1,0,2,9,7,100,200,\nWeb,vna2,0,0,0,0,0,0,\nWeb,fallback:vna1,0,1,1,1,10,20,\n\n"
+    )
+    assert traffic.parse(report) == {
+        ("Web", "vna1"): Traffic(3, 8, 110, 220),
+        ("Web", "vna2"): Traffic(bytes_out=0),
+    }
+
+
+@pytest.mark.parametrize("report", ["", "Can't find the target CLI!\n"])
+def test_a_worker_that_is_gone_counts_nothing(report: str) -> None:
+    assert traffic.parse(report) == {}
+
+
 def test_sessions_are_found_in_the_report() -> None:
     report = (
         "0x55d0: proto=tcpv4 src=127.0.0.1:50 fe=Dicom be=Dicom srv=vna1 ts=00 epoch=0 age=1s\n"

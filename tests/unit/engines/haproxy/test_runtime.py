@@ -1,4 +1,4 @@
-"""The master's socket while HAProxy's master executes itself anew: refused, reset, or without a word."""
+"""The master's socket while HAProxy's master executes itself anew: refused, reset, mute or stalled."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ PROCESSES = b"""\
 
 
 class Socket:
-    """Does with each connection what its turn says: ``reset`` it, ``end`` it, or answer."""
+    """Does with each connection what its turn says: ``reset`` it, ``end`` it, ``stall`` or answer."""
 
     def __init__(self, path: Path, *turns: str) -> None:
         self.heard = 0
+        self._stalled: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(8)
@@ -42,6 +43,9 @@ class Socket:
             with suppress(OSError), self._listener.accept()[0] as wire:
                 if turn != "reset":  # what is closed before it was read is reset
                     wire.recv(100)
+                if turn == "stall":
+                    wire.sendall(PROCESSES[:100])
+                    self._stalled.append(wire.dup())
                 if turn == "answer":
                     wire.sendall(PROCESSES)
                 if turn == "reset":
@@ -49,7 +53,8 @@ class Socket:
             self.heard += 1
 
     def close(self) -> None:
-        self._listener.close()
+        for each in (self._listener, *self._stalled):
+            each.close()
 
 
 @pytest.fixture
@@ -68,6 +73,15 @@ def test_a_master_that_executes_itself_anew_is_asked_again(path: Path, turns: tu
     finally:
         listener.close()
     assert (found.reloads, found.current, found.old) == (3, 108, (107,))
+
+
+def test_an_answer_that_never_ends_is_asked_for_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_STALLED_S", 0.05)
+    listener = Socket(path, "stall", "answer")
+    try:
+        assert Master(path).workers().current == 108
+    finally:
+        listener.close()
 
 
 def test_one_that_never_comes_back_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
