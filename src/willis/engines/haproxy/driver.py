@@ -162,8 +162,9 @@ class HaproxyEngine:
         if self._process.pid() is None:
             return self._ledger.add({})
         workers = self._master.workers().all
-        readings = {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
-        return self._ledger.add({pid: counters for pid, counters in readings.items() if counters})
+        return self._ledger.add(
+            {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
+        )
 
     def longest(self) -> dict[tuple[str, str], float]:
         """How long the oldest connection of each server has lasted, in old workers too."""

@@ -25,11 +25,15 @@ class Ledger:
         self._last: dict[int, Counters] = {}
 
     def add(self, readings: Mapping[int, Counters]) -> Counters:
-        """Totals after ``readings``: what each living worker (by process id) reports now."""
+        """Totals after ``readings``: what each living worker (by process id) reports now.
+
+        One that says nothing this time stands where it was: counted as ended, it would count twice.
+        """
+        readings = {pid: counters or self._last.get(pid, {}) for pid, counters in readings.items()}
         for gone in self._last.keys() - readings.keys():
             finished = {k: replace(t, active=0) for k, t in self._last[gone].items()}
             self._ended = _sum((self._ended, finished))
-        self._last = dict(readings)
+        self._last = readings
         return _sum((self._ended, *readings.values()))
 
 

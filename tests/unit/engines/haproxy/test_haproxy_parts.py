@@ -14,9 +14,10 @@ from tests.builders import dr, seen, server, site, web
 from willis.engines.haproxy import traffic, write
 from willis.engines.haproxy.binds import Bind, binds
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7, left_out
+from willis.engines.haproxy.driver import HaproxyEngine
 from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.process import alerts
-from willis.engines.haproxy.runtime import sessions
+from willis.engines.haproxy.runtime import Workers, sessions
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, state_file
 from willis.engines.haproxy.write import TokenError, Writer, stamp_of, stamped
 from willis.engines.port import Traffic
@@ -246,6 +247,19 @@ def test_counters_never_fall_when_workers_come_and_go() -> None:
     assert ledger.add({2: reading(2)}) == reading(8)
     assert ledger.add({}) == reading(8)
     assert ledger.add({3: reading(1)}) == reading(9)
+
+
+def test_a_worker_that_says_nothing_once_is_not_counted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = "# pxname,svname,scur,stot,bin,bout\nWeb,vna1,1,{},50,500\n\n"
+    answers = iter([report.format(5), "", report.format(6), "Can't find the target PID"])
+    engine = HaproxyEngine(tmp_path, tmp_path)
+    monkeypatch.setattr(engine._process, "pid", lambda: 1)
+    monkeypatch.setattr(engine._master, "workers", lambda: Workers(0, 0, 2, ()))
+    monkeypatch.setattr(engine._master, "ask", lambda *_: next(answers))
+    found = [engine.traffic()["Web", "vna1"].total for _ in range(4)]
+    assert found == [5, 5, 6, 6]
 
 
 def test_a_fallback_counts_for_its_host() -> None:
