@@ -230,6 +230,7 @@ CONDITIONS: dict[str, tuple[When, dict[str, object], dict[str, object]]] = {
     "many paths": (When(paths=tuple(f"/p{n}" for n in range(64))), {"path": "/p63"}, {"path": "/p64"}),
     "end": (When(path_ends=(".jpg",)), {"path": "/a.jpg"}, {"path": "/a.jpg/"}),
     "expression": (When(path_matches=("^/s/[0-9]+$",)), {"path": "/s/12"}, {"path": "/s/a"}),
+    "expression, any case": (When(path_matches=("(?i)^/admin",)), {"path": "//ADMIN"}, {"path": "/a"}),
     "query": (When(queries=(Field("v", "1"), Field("v", "2"))), {"path": "/?v=2"}, {"path": "/?v=3"}),
     "header": (When(headers=(Field("X-Kind", "ct"),)), {"X_Kind": "ct"}, {"X_Kind": "mr"}),
     "method": (When(methods=("DELETE",)), {"method": "DELETE"}, {"method": "GET"}),
@@ -248,6 +249,31 @@ def test_a_condition_holds_or_not(proxy: Proxy, servers: Servers, case: str) -> 
     proxy.apply(ruled(UsePool("Archive", when)))
     assert ask(**fits).server == "vna3"
     assert ask(**misses).server != "vna3"
+
+
+SPELLINGS = (
+    "/admin/x",
+    "/%61dmin/x",
+    "//admin/x",
+    "///admin//x",
+    "/%2fadmin/x",
+    "/%5cadmin%5cx",
+    "/;a=1/admin/x",
+    "/admin;a=1/x",
+    "/admin;a=1;b/;/x",
+    "http://pacs.example//admin/x",
+)
+"""One path to servers that join slashes (nginx), drop parameters (Tomcat) or know backslashes (IIS)."""
+UPWARDS = ("/a/../admin/x", "/a%2f..%2fadmin/x", "/a/..;b/admin/x", "/a/.%2e;b/admin/x", "/a%5c..%5cadmin/x")
+
+
+def test_no_spelling_of_a_path_slips_by_a_rule(proxy: Proxy, servers: Servers) -> None:
+    proxy.apply(ruled(Deny(403, When(path_begins=("/admin/x",))), Deny(404, When(paths=("/one/y",)))))
+    assert {path: ask(path).status for path in SPELLINGS} == dict.fromkeys(SPELLINGS, 403)
+    assert {path: ask(path).status for path in UPWARDS} == dict.fromkeys(UPWARDS, 400)
+    assert ask("//one;a/y?q=//").status == 404
+    others = ("/", "//viewer//a;b=1/c%2fd%5ce", "/x/admin/x", "/one/y/z", "/a..b;../x?../admin/x")
+    assert {path: ask(path).path for path in others} == {path: path for path in others}, "left as they are"
 
 
 def test_headers_both_ways(proxy: Proxy, servers: Servers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 
 from willis.config.places import at
@@ -96,10 +97,31 @@ def expressions_are_sound(service: VirtualService) -> Iterator[Fault]:
         if isinstance(rule, ReplaceHeader | RewritePath):
             given.append(((*path, "matches"), rule.matches))
         for where, expression in given:
-            try:
-                re.compile(expression)
-            except re.error as error:
+            error = _unreadable(expression)
+            if error is not None:
                 yield Fault(where, f"The expression cannot be read: {error}.", "Correct it.")
+
+
+def _unreadable(expression: str) -> str | None:
+    """Why. HAProxy's PCRE2 will read it: what Python warns of, such as ``[[:digit:]]``, is sound there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            re.compile(expression)
+        except re.error as error:
+            return str(error)
+    return None
+
+
+def paths_can_match(service: VirtualService) -> Iterator[Fault]:
+    """Paths to compare with have neither `//` nor `;`: those are folded before (see the guide on HTTP)."""
+    for path, rule in _rules(service):
+        when = rule.when
+        given = (("paths", when.paths), ("path-begins", when.path_begins), ("path-ends", when.path_ends))
+        for key, i, pattern in ((key, i, each) for key, patterns in given for i, each in enumerate(patterns)):
+            if "//" in pattern or ";" in pattern:
+                what = f"No path is like {pattern}: // counts as /, and what follows a ; does not count."
+                yield Fault((*path, "when", key, i), what, "Write it with single slashes, and without a ;.")
 
 
 def pools_of_others_exist(config: Config) -> Iterator[Fault]:
@@ -173,6 +195,7 @@ HTTP_RULES: tuple[Callable[[VirtualService], Iterator[Fault]], ...] = (
     redirects_are_redirects,
     framing_is_left_alone,
     expressions_are_sound,
+    paths_can_match,
 )
 HTTP_SITE_RULES: tuple[Callable[[Config], Iterator[Fault]], ...] = (
     pools_of_others_exist,

@@ -84,6 +84,13 @@ CASES = {
         ('"^/a/(.*)"', '"^/a/(.*"'),
         [f"error {W}.http.rules[2].matches: The expression cannot"],
     ),
+    "paths that are never met": (
+        ("{path-begins: /archive/}", "{path-begins: [/archive/, //a], paths: /b;v=1}"),
+        [
+            f"error {W}.http.rules[0].when.path-begins[1]: No path is like //a",
+            f"error {W}.http.rules[0].when.paths: No path is like /b;v=1",
+        ],
+    ),
     "framing": (
         (
             "{do: redirect, to: /start, status: 301, when: {paths: /}}",
@@ -119,3 +126,8 @@ def test_rule(case: str) -> None:
     found = problems((old, new), text=SOUND)
     assert len(found) == len(expected), found
     assert all(any(f.startswith(e) for f in found) for e in expected), found
+
+
+def test_an_expression_of_pcre_is_taken_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    assert problems(('"^/a/(.*)"', '"^/a/([[:digit:]]+)"'), text=SOUND) == []
+    assert list(recwarn) == []

@@ -51,7 +51,7 @@ class Idiom(Enum):
     option disable-h2-upgrade
     http-request deny deny_status 400 if !{ req.ver -m str 1.1 2.0 1.0 }
     http-request deny deny_status 405 if { method TRACE TRACK CONNECT }
-    http-request deny deny_status 400 if { path -m reg -i '[\x00\\]|%(?:00|0a|0d)|/(?:\.|%2e){1,2}(?:/|%2f|\z)' }
+    http-request deny deny_status 400 if { path -m reg -i '[\x00\\]|%(?:00|0a|0d)|(?:/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|;|%3b|\z)' }
     http-request deny deny_status 400 if !{ req.fhdr(host) -m reg '^([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\z' }
     # One look tells whether a request has anything of what is judged below; most have not.
     http-request set-var(txn.odd) bool(true) if { req.hdrs -m reg '(?m)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|^(?:transfer-encoding|upgrade|http2-settings|forwarded|proxy|true-client-ip):|^connection: (?!(?i:keep-alive|close)\r)|^expect: (?!(?i:100-continue)\r)|^x-(?:forwarded|real-ip|original|rewrite|client-ip|cluster-client-ip)' }
@@ -179,7 +179,8 @@ class Phrase(Enum):
     """By what servers are told of a client or of another path; the guard's look knows the same names."""
     SAFE_METHOD = "if { method GET HEAD }"
     HOST_NAME = "req.hdr(host),host_only,lower"
-    PATH = "path,url_dec"
+    # As servers read it that drop parameters (Tomcat), know backslashes (IIS) and join slashes (nginx).
+    PATH = r"""'path,regsub(";[^/]*",,g),url_dec,regsub("[/\\\\]+",/,g)'"""
     LAX = 'attr "SameSite=Lax"'
     STRICT = 'attr "SameSite=Strict"'
     NONE = 'attr "SameSite=None"'
