@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from willis.engines.port import Traffic
 from willis.model.service import VirtualService
@@ -25,14 +26,22 @@ _ADVICE = {
 
 Row = dict[str, object]
 
-_NOTHING = Traffic()
+_NO_TRAFFIC, _NO_TERM = Traffic(), Term()
+
+
+class _Moving(NamedTuple):
+    """What changes of a server without a new document or verdict."""
+
+    traffic: Traffic
+    term: Term
+    longest_s: float | None
 
 
 class Rows:
-    """The services of ``status --json``. What only documents and verdicts change is kept between looks."""
+    """The services of ``status --json``; a row is made anew only where something in it changed."""
 
     def __init__(self) -> None:
-        self._standing: dict[str, tuple[VirtualService, tuple[Member, ...], list[Row]]] = {}
+        self._made: dict[str, tuple[VirtualService, tuple[Member, ...], list[_Moving], Row]] = {}
 
     def of(
         self,
@@ -44,35 +53,19 @@ class Rows:
     ) -> Row:
         """One service. ``longest``: seconds by (service, host), where that is known."""
         pool = members(service, status)
-        known = self._standing.get(service.name)
-        if known is None or known[0] is not service or known[1] is not pool:
-            known = service, pool, [_standing_of(service, member) for member in pool]
-            self._standing[service.name] = known
-        return _service_row(service, pool, known[2], traffic, terms, longest)
+        places = [(service.name, server.host) for server in (*service.pool, service.fallback) if server]
+        moving = [_Moving(traffic.get(p, _NO_TRAFFIC), _term(p, terms), longest.get(p)) for p in places]
+        made = self._made.get(service.name)
+        if made is not None and made[0] is service and made[1] is pool and made[2] == moving:
+            return made[3]
+        row = _row(service, pool, moving)
+        self._made[service.name] = service, pool, moving, row
+        return row
 
 
-def _service_row(
-    service: VirtualService,
-    pool: tuple[Member, ...],
-    standing: list[Row],
-    traffic: Mapping[tuple[str, str], Traffic],
-    terms: Mapping[Place, Term],
-    longest: Mapping[tuple[str, str], float],
-) -> Row:
-    name = service.name
-    counters = [traffic.get((name, m.server.host), _NOTHING) for m in pool]
-    rows = []
-    for member, row, counted in zip(pool, standing, counters, strict=True):
-        host = member.server.host
-        sessions = {
-            "active": counted.active,
-            "total": counted.total,
-            "longest_s": longest.get((name, host)),
-        }
-        rows.append(row | _term(name, host, terms) | {"sessions": sessions})
+def _row(service: VirtualService, pool: tuple[Member, ...], moving: list[_Moving]) -> Row:
     fallback = service.fallback
-    if fallback is not None:
-        counters.append(traffic.get((name, fallback.host), _NOTHING))
+    counters = [each.traffic for each in moving]
     outs = [c.bytes_out for c in counters if c.bytes_out is not None]
     return {
         "name": service.name,
@@ -85,7 +78,7 @@ def _service_row(
         "fallback": {"host": fallback.host, "in_use": uses_fallback(service, pool)} if fallback else None,
         "sessions": {"active": sum(c.active for c in counters), "total": sum(c.total for c in counters)},
         "bytes": {"in": sum(c.bytes_in for c in counters), "out": sum(outs) if outs else None},
-        "servers": rows,
+        "servers": [_server_row(service, m, now) for m, now in zip(pool, moving, strict=False)],
     }
 
 
@@ -116,17 +109,15 @@ def advice(member: Member) -> str:
     return _ADVICE[member.health.verdict]
 
 
-_FOR_GOOD: Row = {"until": None, "halt_when_idle": False}
-
-
-def _term(service: str, host: str, terms: Mapping[Place, Term]) -> Row:
+def _term(place: tuple[str, str], terms: Mapping[Place, Term]) -> Term:
     """What becomes by itself of the state that holds: the server's own, else its host's."""
-    term = (terms.get(Place(host, service)) or terms.get(Place(host))) if terms else None
-    return _FOR_GOOD if term is None else {"until": term.until, "halt_when_idle": term.halt_when_idle}
+    if not terms:
+        return _NO_TERM
+    service, host = place
+    return terms.get(Place(host, service)) or terms.get(Place(host)) or _NO_TERM
 
 
-def _standing_of(service: VirtualService, member: Member) -> Row:
-    """A real server's row without what changes by itself."""
+def _server_row(service: VirtualService, member: Member, now: _Moving) -> Row:
     server = member.server
     return {
         "host": server.host,
@@ -134,7 +125,8 @@ def _standing_of(service: VirtualService, member: Member) -> Row:
         "port": server.port or service.ports[0],
         "weight": server.weight,
         "admin": member.admin.value,
-        **_FOR_GOOD,
+        "until": now.term.until,
+        "halt_when_idle": now.term.halt_when_idle,
         "verdict": member.health.verdict.value,
         "standing": member.standing.value,
         "by_floor": member.by_floor,
@@ -143,4 +135,9 @@ def _standing_of(service: VirtualService, member: Member) -> Row:
         "weight_now": member.weight,
         "reason": member.health.reason,
         "since": member.health.since,
+        "sessions": {
+            "active": now.traffic.active,
+            "total": now.traffic.total,
+            "longest_s": now.longest_s,
+        },
     }
