@@ -21,7 +21,7 @@ _AGAIN_S = 0.3
 
 def look(config: Config, asked: Sequence[Door]) -> Doors:
     """What comes of it, within 2 s. Blocks; it belongs into a thread of its own. Raises OSError."""
-    seen = Seen(links=kernel.links(), owners=kernel.neighbours())
+    seen = Seen(links=kernel.wires(), owners=kernel.neighbours())
     knocks = through(config, seen, asked)
     replies = path.knock(list(dict.fromkeys(knocks.values())), seen.links)
     fine = {door for door, knock in knocks.items() if replies[knock] in door.fine}

@@ -36,6 +36,13 @@ def links() -> dict[str, Link]:
     return {link.name: link for link in found}
 
 
+def wires() -> dict[str, Link]:
+    """The same without their addresses, of which there may be hundreds. Raises OSError."""
+    with _netlink() as route:
+        found = [_link(each, frozenset()) for each in route.get_links()]
+    return {link.name: link for link in found}
+
+
 def neighbours() -> dict[Place, frozenset[bytes]]:
     """The MAC that the kernel sends to for each address it knows, in the form of ``Seen.owners``."""
     found = {}
