@@ -108,7 +108,7 @@ def _unreadable(expression: str) -> str | None:
         warnings.simplefilter("ignore", FutureWarning)
         try:
             re.compile(expression)
-        except re.error as error:
+        except (re.error, OverflowError) as error:
             return str(error)
     return None
 

@@ -84,6 +84,10 @@ CASES = {
         ('"^/a/(.*)"', '"^/a/(.*"'),
         [f"error {W}.http.rules[2].matches: The expression cannot"],
     ),
+    "an expression that is endless": (
+        ('"^/a/(.*)"', '"^/a{99999999999}"'),
+        [f"error {W}.http.rules[2].matches: The expression cannot be read: the repetition number is too large"],
+    ),
     "paths that are never met": (
         ("{path-begins: /archive/}", "{path-begins: [/archive/, //a], paths: /b;v=1}"),
         [
