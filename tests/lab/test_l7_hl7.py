@@ -16,6 +16,7 @@ import pytest
 
 from tests.builders import seen
 from tests.lab.proxy import PORT, Proxy, address, eventually, local_site, service
+from tests.lab.test_l7_logs import reading
 from willis.engines.haproxy import hl7
 from willis.model.config import Config
 from willis.model.service import Application, RealServer
@@ -351,6 +352,34 @@ def test_a_halted_or_dead_server_is_given_time_for_an_ack_but_not_for_ever(
             monkeypatch.setattr(hl7, "_LAST_MS", 100)
             eventually(refreshed(proxy, lambda: ended(second)))
         receivers[0].may.set()
+
+
+def test_the_log_tells_an_end_between_messages_from_one_that_cuts_a_message(
+    proxy: Proxy, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hl7, "_LAST_MS", 100)
+    proxy.apply(config := ris(1))
+    with reading(proxy) as reader:
+        with idle() as quiet, idle() as waiting, idle() as stranger:
+            send(quiet, "ONE")
+            assert b"AA|ONE" in next(blocks(quiet))
+            receivers[0].may.clear()
+            stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            send(waiting, "TWO")
+            eventually(lambda: "TWO" in receivers[0].got)
+            proxy.apply(config, ordered(config, "vna1", Admin.HALT))
+            eventually(refreshed(proxy, lambda: all(map(ended, (quiet, waiting, stranger)))))
+        receivers[0].may.set()
+        eventually(lambda: len(reader.accesses()) == 3)
+    orderly, cut = (
+        "Willis left its server between two messages",
+        "Willis left its server while a message was under way",
+    )
+    assert sorted((seen.ok, seen.ended) for seen in reader.accesses()) == [
+        (False, cut),
+        (False, cut),
+        (True, orderly),
+    ]
 
 
 def test_the_fallback_is_left_when_the_pool_is_back(proxy: Proxy, receivers: list[Receiver]) -> None:

@@ -86,7 +86,7 @@ CASES = {
     ),
     "an expression that is endless": (
         ('"^/a/(.*)"', '"^/a{99999999999}"'),
-        [f"error {W}.http.rules[2].matches: The expression cannot be read: the repetition number is too large"],
+        [f"error {W}.http.rules[2].matches: The expression cannot be read: the repetition"],
     ),
     "paths that are never met": (
         ("{path-begins: /archive/}", "{path-begins: [/archive/, //a], paths: /b;v=1}"),

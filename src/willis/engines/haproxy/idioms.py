@@ -128,6 +128,10 @@ class Idiom(Enum):
     log-format '["t",%[date(0,ms)],"%f","%b","%s","%ci",%Tw,%Tc,%Tt,%U,%B,"%ts","%sslv"]'
 """
 
+    LOG_HL7 = """
+    log-format '["m",%[date(0,ms)],"%f","%b","%s","%ci",%Tw,%Tc,%Tt,%U,%B,"%ts","%sslv","%[var(txn.hl7_cuts)]"]'
+"""  # noqa: E501
+
     LOG_DICOM = """
     log-format '["d",%[date(0,ms)],"%f","%b","%s","%ci",%Tw,%Tc,%Tt,%U,%B,"%ts","%sslv","%[var(sess.calling),json(utf8s)]","%[var(sess.called),json(utf8s)]","%[var(sess.dimse_ok)]","%[var(sess.dimse_bad)]","%[var(sess.dimse_last),json(utf8s)]"]'
 """  # noqa: E501

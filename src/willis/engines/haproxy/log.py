@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from willis.engines.haproxy import dicom
+from willis.engines.haproxy import dicom, hl7
 from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.kind import is_http
 from willis.engines.haproxy.state import FALLBACK
@@ -27,6 +27,8 @@ from willis.model.service import VirtualService
 _ABSENT = ("-", "", "<NOSRV>", "<NOBE>")
 _SERVER_ERROR = 500
 _LONGEST_PATH = 200
+_ENDED_BY_US = "K"
+"""``shutdown session``, which nobody but us says."""
 
 _BY_WHOM = {
     "C": "the client closed",
@@ -36,7 +38,7 @@ _BY_WHOM = {
     "I": "a fault in the proxy",
     "D": "its server was halted or went down",
     "U": "its server gave way to one that came back",
-    "K": "an administrator ended it",
+    "K": "Willis left its server",
     "c": "the client was silent for too long",
     "s": "the server was silent for too long",
 }
@@ -74,8 +76,10 @@ def front(writer: Writer, service: VirtualService) -> None:
     writer.idiom(Idiom.LOG)
     if is_http(service):
         writer.idiom(Idiom.LOG_HTTP)
+    elif dicom.is_read(service):
+        writer.idiom(Idiom.LOG_DICOM)
     else:
-        writer.idiom(Idiom.LOG_DICOM if dicom.is_read(service) else Idiom.LOG_TCP)
+        writer.idiom(Idiom.LOG_HL7 if hl7.is_read(service) else Idiom.LOG_TCP)
 
 
 def read(line: bytes) -> Access | None:
@@ -153,6 +157,16 @@ def _tcp(f: Sequence[Any]) -> Access:
     )
 
 
+def _hl7(f: Sequence[Any]) -> Access:
+    """A connection that we end between two messages (``hl7``) has done all that it was for."""
+    access = _tcp(f)
+    if f[10][0] != _ENDED_BY_US:
+        return access
+    cut = f[12] == "1"
+    when = "while a message was under way" if cut else "between two messages"
+    return replace(access, ok=not cut, ended=f"{_BY_WHOM[_ENDED_BY_US]} {when}")
+
+
 def _dicom(f: Sequence[Any]) -> Access:
     calling, called, good, bad, last = f[12:17]
     return replace(
@@ -172,7 +186,7 @@ def _refused(f: Sequence[Any]) -> Access:
     return Access(AccessKind.REFUSED, service, at=f[0] / 1000, client=client, ended=why, ok=False)
 
 
-_READERS = {"h": _http, "t": _tcp, "d": _dicom, "e": _refused}
+_READERS = {"h": _http, "t": _tcp, "m": _hl7, "d": _dicom, "e": _refused}
 
 
 def _ended(state: str) -> str:

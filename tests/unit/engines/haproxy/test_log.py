@@ -76,6 +76,25 @@ def test_an_association_is_read() -> None:
     assert (line.answers_ok, line.answers_bad, line.last_bad) == (4, 1, "A700")
 
 
+@pytest.mark.parametrize(
+    ("state", "cuts", "ok", "ended"),
+    [
+        ("K-", "0", True, "Willis left its server between two messages"),
+        ("K-", "", True, "Willis left its server between two messages"),
+        ("KD", "1", False, "Willis left its server while a message was under way"),
+        ("CD", "1", True, "the client closed during the transfer"),
+        ("SD", "0", False, "the server refused or closed during the transfer"),
+    ],
+)
+def test_an_hl7_connection_that_ends_between_messages_has_not_failed(
+    state: str, cuts: str, ok: bool, ended: str
+) -> None:
+    fields = ["m", 1_795_520_061_327, "Orders", "Orders", "ris1", "198.51.100.7", 0, 1, 900, 5000, 300]
+    line = read(json.dumps([*fields, state, "-", cuts]).encode())
+    assert line is not None
+    assert (line.kind, line.ok, line.ended) == (AccessKind.TCP, ok, ended)
+
+
 def test_a_failed_handshake_is_read() -> None:
     line = read(
         json.dumps(["e", 1, "Web", "198.51.100.7", "SSL handshake failure", "no shared cipher"]).encode()
@@ -121,5 +140,5 @@ def test_nothing_breaks_the_reader(line: bytes) -> None:
 
 @given(st.recursive(st.integers() | st.text() | st.none(), lambda inner: st.lists(inner, max_size=30)))
 def test_no_other_array_breaks_it(value: object) -> None:
-    for kind in "htde":
+    for kind in "htmde":
         read(json.dumps([kind, value, *(value if isinstance(value, list) else [])]).encode())

@@ -46,6 +46,16 @@ function Blocks:state()
   return self.held and "held" or "quiet"
 end
 
+-- For the access log: whether an end now would cut a message, or what we do not know.
+function Blocks:note(txn)
+  local state = self:state()
+  local cuts = state == "busy" or state == "strange"
+  if cuts ~= self.cuts then
+    self.cuts = cuts
+    txn:set_var("txn.hl7_cuts", cuts)
+  end
+end
+
 local function is_left(txn)
   local server = txn.f:srv_name()
   return server ~= nil and leaving:lookup(txn.f:be_name() .. "/" .. server) ~= nil
@@ -92,8 +102,9 @@ function Blocks:tcp_payload(txn, chn)
   if size == 0 then return end
   -- An error in a filter would end the connection.
   local sound, passing = pcall(self.follow, self, chn:data(chn:output(), size), chn:is_resp(), txn)
+  if not sound then self.strange = true end
+  self:note(txn)
   if sound then return passing end
-  self.strange = true
 end
 
 core.register_filter("hl7_blocks", Blocks, function(flt, args)
