@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from tests.builders import dr, seen, site
-from willis.control.loop import Loop
+from willis.control.loop import _REPEAT_S, Loop
 from willis.engines.addresses.compile import compile_vips
 from willis.engines.memory import MemoryEngine
 from willis.engines.port import EngineError
@@ -131,6 +132,37 @@ def test_the_first_news_acts_at_once_and_a_storm_of_it_in_few_passes() -> None:
         assert 1 <= len(passes) - 2 <= took / 0.1 + 1, "each rests a tenth of a second"
         seen_last = len(passes)
         await until(lambda: len(passes) > seen_last)
+        await loop.close()
+
+    asyncio.run(story())
+
+
+def test_while_a_change_is_made_no_engine_looks_for_drift_but_each_takes_news() -> None:
+    """Else the outer engines would take the new document before the inner ones have it."""
+
+    async def story() -> None:
+        gate, order = threading.Event(), []
+
+        class Slow(MemoryEngine):
+            def apply(self, changes: Sequence[Change]) -> None:
+                gate.wait(20)
+                super().apply(changes)
+
+        outer = MemoryEngine("outer", compile_vips)
+        outer.refresh = lambda: order.append(len(inner.held))  # type: ignore[method-assign]
+        inner = Slow("inner", compile_vips)
+        config = site()
+        loop = Loop([inner, outer], config, seen(config))
+        loop.start()
+        await until(lambda: len(order) == 1)
+        change = asyncio.create_task(loop.adopt(site(dr())))
+        await asyncio.sleep(3 * _REPEAT_S)
+        assert order == [0], "two times in these seconds it would have looked"
+        loop.keepers[1].wake.set()
+        await until(lambda: len(order) == 2)
+        gate.set()
+        await change
+        assert order[2:] == [1]
         await loop.close()
 
     asyncio.run(story())

@@ -151,3 +151,16 @@ def test_a_server_that_is_held_back_serves_only_where_nobody_else_would() -> Non
     )
     spared = replace(service, fallback=server(4))
     assert uses_fallback(spared, pool(spared, vna2=Verdict.DEAD))
+
+
+def test_they_are_concluded_once_for_each_service_and_status() -> None:
+    service = dr("A")
+    status = seen(site(service))
+    found = members(service, status)
+    assert members(service, status) is found
+    shorter = replace(service, pool=service.pool[:1])
+    assert [m.server.host for m in members(shorter, status)] == ["vna1"], "of the same name in a planned site"
+    assert members(service, status) == found
+    drained = replace(status, admin={Place("vna1"): Admin.DRAIN})
+    assert members(service, drained)[0].standing is Standing.DRAIN
+    assert members(service, status)[0].standing is Standing.OPEN
