@@ -137,7 +137,9 @@ class _Mail:
             refused = await asyncio.to_thread(self._send, message)
         except smtplib.SMTPAuthenticationError as error:
             # What it says is left out: it may repeat the password.
-            raise Failed(f"it refused the login: {error.smtp_code}; {self._remedy()}") from error
+            raise Failed(
+                f"it refused the login ({error.smtp_code}); check the user, or {self._remedy()}"
+            ) from error
         except (smtplib.SMTPException, OSError, ValueError, SecretError) as error:
             raise Failed(_reason(error)) from error
         for to, said in refused.items():
@@ -236,10 +238,13 @@ def _secure(session: smtplib.SMTP, trust: ssl.SSLContext) -> None:
 def _reason(error: BaseException) -> str:
     """Why a peer was not reached or did not take something, in words for people."""
     below: BaseException | None = error
-    while below is not None and not isinstance(below, ssl.SSLCertVerificationError):
+    while below is not None and not isinstance(below, ssl.SSLError):
         below = below.__cause__ or below.__context__  # the HTTP client wraps it
-    if below is not None:
+    if isinstance(below, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {below.verify_message}; see 'authority' in the document"
+    if below is not None:
+        words = (below.reason or str(below)).lower().replace("_", " ")
+        return f"it speaks no TLS that we know on this port: {words}"
     match error:
         case smtplib.SMTPRecipientsRefused():
             return "; ".join(f"it refused {to}: {_reply(*said)}" for to, said in error.recipients.items())
@@ -247,6 +252,8 @@ def _reason(error: BaseException) -> str:
             return f"it answered {_reply(error.smtp_code, error.smtp_error)}"
         case TimeoutError() | httpx.TimeoutException():
             return "it did not answer in time"
+        case FileNotFoundError():
+            return "its authority is not in the store; see 'willis certificate authority list'"
         case ValueError():
             return f"it cannot be called or understood: {error}"
     return str(error) or type(error).__name__
