@@ -249,11 +249,13 @@ def test_counters_never_fall_when_workers_come_and_go() -> None:
     assert ledger.add({3: reading(1)}) == reading(9)
 
 
-def test_a_worker_that_says_nothing_once_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_says_nothing_once_is_not_counted_twice(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = "# pxname,svname,scur,stot,bin,bout\nWeb,vna1,1,{},50,500\n\n"
     answers = iter([report.format(5), "", report.format(6), "Can't find the target PID"])
-    short = Path("/nowhere")  # unix sockets have a limit, and nothing is written
-    engine = HaproxyEngine(short, short)
+    home = tmp_path_factory.mktemp("h")  # short: unix sockets lie below it
+    engine = HaproxyEngine(home, home)
     monkeypatch.setattr(engine._process, "pid", lambda: 1)
     monkeypatch.setattr(engine._master, "workers", lambda: Workers(0, 0, 2, ()))
     monkeypatch.setattr(engine._master, "ask", lambda *_: next(answers))
