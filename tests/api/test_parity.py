@@ -12,8 +12,8 @@ from willis import cli
 
 __all__ = ["tell"]
 
-WIDE = {"/drain", "/halt", "/online", "/explain/{}/{}", "/check/{}/{}"}
-"""Asked for by a name that holds a slash, or by the order's own word."""
+WIDE = {"/drain", "/halt", "/online"}
+"""Asked for by the order's own word."""
 OF_BROWSERS = {"/setup", "/login/oidc"}
 """Who has a console needs no one-time code: ``willis user add`` makes the first administrator there. And an
 OpenID provider asks the person in a browser; no password of it passes through us."""

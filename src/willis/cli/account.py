@@ -10,12 +10,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
 from willis.cli import show
-from willis.cli.client import Client, Json, Refusal, Unreachable
+from willis.cli.client import Client, Json, Refusal, Unreachable, route
 from willis.cli.typed import typed
 from willis.terminal import table
 
@@ -89,7 +88,7 @@ def _sessions(app: typer.Typer, asking: Asking) -> None:
         """End all your sessions, or one of them."""
         with _signed_in(asking, ctx, name) as (engine, _):
             answer = engine.delete(
-                f"/me/sessions/{quote(session, safe='')}" if session is not None else "/me/sessions"
+                route("/me/sessions/{}", session) if session is not None else "/me/sessions"
             )
         _print(answer, as_json, f"{answer['ended']} ended")
 

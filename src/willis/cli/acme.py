@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from willis.cli import show
-from willis.cli.client import Client, Json
+from willis.cli.client import Client, Json, route
 from willis.terminal import table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
@@ -43,7 +43,7 @@ def commands(asking: Asking) -> typer.Typer:
     ) -> None:
         """Order a certificate now, due or not."""
         with asking(ctx) as engine:
-            answer = Client(engine.place, timeout=_ORDER_S).post(f"/acme/renew/{name}", {})
+            answer = Client(engine.place, timeout=_ORDER_S).post(route("/acme/renew/{}", name), {})
         if as_json:
             show.as_json(answer)
         else:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from willis.cli import show
-from willis.cli.client import Client, Json
+from willis.cli.client import Client, Json, route
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
 Asking = Callable[[typer.Context], AbstractContextManager[Client]]
@@ -36,7 +36,7 @@ def commands(asking: Asking) -> typer.Typer:
     ) -> None:
         """List the kinds of problems that an answer may have as its type, and what helps."""
         with asking(ctx) as engine:
-            answer = engine.get("/problems") if kind is None else engine.get(f"/problems/{kind}")
+            answer = engine.get("/problems") if kind is None else engine.get(route("/problems/{}", kind))
         if as_json:
             show.as_json(answer)
             return

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from willis.cli import show
-from willis.cli.client import Client, Json
+from willis.cli.client import Client, Json, route
 from willis.terminal import table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
@@ -47,7 +47,7 @@ def _adding(app: typer.Typer, asking: Asking) -> None:
         if passphrase_file is not None:
             body["passphrase"] = _read(passphrase_file).decode("utf-8", "replace").rstrip("\r\n")
         with asking(ctx) as engine:
-            answer = engine.put(f"/certificates/{name}", body)
+            answer = engine.put(route("/certificates/{}", name), body)
         if as_json:
             show.as_json(answer)
             return
@@ -64,7 +64,7 @@ def _adding(app: typer.Typer, asking: Asking) -> None:
     ) -> None:
         """Print a signing request; its key waits here for the certificate."""
         with asking(ctx) as engine:
-            answer = engine.post(f"/certificates/{name}/request", {"domains": domain})
+            answer = engine.post(route("/certificates/{}/request", name), {"domains": domain})
         if as_json:
             show.as_json(answer)
         else:
@@ -94,7 +94,7 @@ def _listing(app: typer.Typer, asking: Asking) -> None:
     def show_one(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         """Show what a certificate says, and its chain. The key is never shown."""
         with asking(ctx) as engine:
-            answer = engine.get(f"/certificates/{name}")
+            answer = engine.get(route("/certificates/{}", name))
         if as_json:
             show.as_json(answer)
             return
@@ -108,7 +108,7 @@ def _leaving(app: typer.Typer, asking: Asking) -> None:
     def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         """Forget a certificate and its key; refused while a service uses it."""
         with asking(ctx) as engine:
-            answer = engine.delete(f"/certificates/{name}")
+            answer = engine.delete(route("/certificates/{}", name))
         if as_json:
             show.as_json(answer)
         else:
@@ -122,7 +122,7 @@ def _authority(asking: Asking) -> typer.Typer:
     def add(ctx: typer.Context, name: Name, files: Files, as_json: AsJson = False) -> None:
         """Store or replace the authorities of one name."""
         with asking(ctx) as engine:
-            answer = engine.put(f"/authorities/{name}", {"files": _encoded(files)})
+            answer = engine.put(route("/authorities/{}", name), {"files": _encoded(files)})
         if as_json:
             show.as_json(answer)
         else:
@@ -146,7 +146,7 @@ def _authority(asking: Asking) -> typer.Typer:
     def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         """Forget the authorities of one name; refused while the document uses it."""
         with asking(ctx) as engine:
-            answer = engine.delete(f"/authorities/{name}")
+            answer = engine.delete(route("/authorities/{}", name))
         if as_json:
             show.as_json(answer)
         else:

@@ -10,7 +10,7 @@ import yaml
 from rich.markup import escape
 
 from willis.cli import show
-from willis.cli.client import Json, Refusal
+from willis.cli.client import Json, Refusal, route
 from willis.cli.entries import AsJson, Asking, Confirm, File, Force, Name, Reason, Wish, value
 from willis.terminal import table
 
@@ -52,10 +52,10 @@ def _sets(app: typer.Typer, asking: Asking, wish: Wish) -> None:
         asked = wish(reason, False, None)
         body = {"author": asked["author"], "reason": asked["reason"]}
         with asking(ctx) as engine:
-            route = "/changesets"
-            found = (
-                engine.change("POST", route, if_match, body=body) if if_match else engine.post(route, body)
-            )
+            if if_match:
+                found = engine.change("POST", "/changesets", if_match, body=body)
+            else:
+                found = engine.post("/changesets", body)
             _told(found, as_json)
 
     @app.command("list")
@@ -76,13 +76,13 @@ def _sets(app: typer.Typer, asking: Asking, wish: Wish) -> None:
     def show_one(ctx: typer.Context, changeset: Number, as_json: AsJson = False) -> None:
         """Show its edits, what others changed meanwhile, and what is still wrong."""
         with asking(ctx) as engine:
-            _told(engine.get(f"/changesets/{changeset}"), as_json)
+            _told(engine.get(route("/changesets/{}", changeset)), as_json)
 
     @app.command()
     def discard(ctx: typer.Context, changeset: Number, as_json: AsJson = False) -> None:
         """Forget one; nothing that runs changes."""
         with asking(ctx) as engine:
-            answer = engine.delete(f"/changesets/{changeset}")
+            answer = engine.delete(route("/changesets/{}", changeset))
         if as_json:
             show.as_json(answer)
         else:
@@ -125,9 +125,10 @@ def _staging(app: typer.Typer, asking: Asking) -> None:
         as_json: bool,
     ) -> None:
         with asking(ctx) as engine:
-            etag = if_match or _decided(engine.get(f"/changesets/{changeset}"), f"{what}s", name)
+            etag = if_match or _decided(engine.get(route("/changesets/{}", changeset)), f"{what}s", name)
             method = "DELETE" if body is None else "PUT"
-            _told(engine.change(method, f"/changesets/{changeset}/{what}s/{name}", etag, body=body), as_json)
+            where = route("/changesets/{}/{}s/{}", changeset, what, name)
+            _told(engine.change(method, where, etag, body=body), as_json)
 
 
 def _applying(app: typer.Typer, asking: Asking, wish: Wish) -> None:
@@ -142,7 +143,7 @@ def _applying(app: typer.Typer, asking: Asking, wish: Wish) -> None:
     ) -> None:
         """Show what applying it would change, and its effect on live sessions."""
         with asking(ctx) as engine:
-            answer = engine.post(f"/changesets/{changeset}/plan", {})
+            answer = engine.post(route("/changesets/{}/plan", changeset), {})
         if as_json:
             show.as_json(answer)
         else:
@@ -163,8 +164,8 @@ def _applying(app: typer.Typer, asking: Asking, wish: Wish) -> None:
         """Make it run, whole or not at all; then it is gone."""
         body = wish(reason, force, confirm)
         with asking(ctx) as engine:
-            plan = checksum or engine.post(f"/changesets/{changeset}/plan", {})["checksum"]
-            answer = engine.post(f"/changesets/{changeset}/apply", body | {"checksum": plan})
+            plan = checksum or engine.post(route("/changesets/{}/plan", changeset), {})["checksum"]
+            answer = engine.post(route("/changesets/{}/apply", changeset), body | {"checksum": plan})
         if as_json:
             show.as_json(answer)
         else:

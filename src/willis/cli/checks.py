@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from willis.cli import show
-from willis.cli.client import Client, Json
+from willis.cli.client import Client, Json, route
 from willis.terminal import table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
@@ -29,7 +29,7 @@ def add(app: typer.Typer, asking: Asking) -> None:
     ) -> None:
         """List what is asked of the servers, how often, what came of it, and how many log lines it makes."""
         with asking(ctx) as engine:
-            answer = engine.get("/checks" if service is None else f"/checks/{service}")
+            answer = engine.get("/checks" if service is None else route("/checks/{}", service))
         if as_json:
             show.as_json(answer)
         elif service is None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -41,6 +42,19 @@ class Refusal(Exception):
         super().__init__(detail)
         self.problems = problems
         self.kind = kind
+
+
+def route(form: str, *parts: object) -> str:
+    """``/services/MWL`` of ``("/services/{}", "MWL")``: all that a person typed into a route.
+
+    No name reaches another route or becomes a query: even a quoted ``/``, and dots alone, would be
+    taken for steps of the path, and are refused. Raises Refusal.
+    """
+    names = [str(part) for part in parts]
+    for name in names:
+        if name in ("", ".", "..") or "/" in name or not name.isprintable():
+            raise Refusal(f"{json.dumps(name)} is no name: none has a '/' or unprintable characters", [])
+    return form.format(*(quote(name, safe="") for name in names))
 
 
 class Client:

@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from willis.cli import show
-from willis.cli.client import Client, Refusal
+from willis.cli.client import Client, Refusal, route
 from willis.config.read import read
 from willis.config.splice import say
 
@@ -52,7 +52,7 @@ def _reading(app: typer.Typer, noun: str, asking: Asking) -> None:
     def show_one(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         """Show one as the document has it."""
         with asking(ctx) as engine:
-            answer = engine.get(f"/{noun}s/{name}")
+            answer = engine.get(route("/{}s/{}", noun, name))
         if as_json:
             show.as_json(answer)
         else:
@@ -76,7 +76,7 @@ def _changing(app: typer.Typer, noun: str, asking: Asking, wish: Wish) -> None:
         body = wish(reason, force, confirm) | {"value": value(file)}
         with asking(ctx) as engine:
             etag = if_match or engine.get(f"/{noun}s")["etag"]
-            _told(engine.change("PUT", f"/{noun}s/{name}", etag, body=body), as_json)
+            _told(engine.change("PUT", route("/{}s/{}", noun, name), etag, body=body), as_json)
 
     @app.command()
     def remove(
@@ -92,7 +92,7 @@ def _changing(app: typer.Typer, noun: str, asking: Asking, wish: Wish) -> None:
         asked = {k: v for k, v in wish(reason, force, confirm).items() if v is not None}
         with asking(ctx) as engine:
             etag = if_match or engine.get(f"/{noun}s")["etag"]
-            _told(engine.change("DELETE", f"/{noun}s/{name}", etag, query=asked), as_json)
+            _told(engine.change("DELETE", route("/{}s/{}", noun, name), etag, query=asked), as_json)
 
 
 def document_commands(asking: Asking, wish: Wish) -> typer.Typer:

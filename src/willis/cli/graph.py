@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import typer
 
 from willis.cli import show
-from willis.cli.client import Client, Json
+from willis.cli.client import Client, Json, route
 from willis.config.scalars import Duration, Unfit
 
 Asking = Callable[[typer.Context], AbstractContextManager[Client]]
@@ -51,9 +51,8 @@ def add(app: typer.Typer, asking: Asking) -> None:
     ) -> None:
         """Draw connections, bytes, requests, checks and open servers over time; a blank: not measured."""
         query = {"host": host, "span": _seconds(since), **({"metric": metric.value} if metric else {})}
-        route = f"/graphs/{quote(service, safe='')}?{urlencode(query)}"
         with asking(ctx) as engine:
-            answer = engine.get(route)
+            answer = engine.get(f"{route('/graphs/{}', service)}?{urlencode(query)}")
         if as_json:
             show.as_json(answer)
             return

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from willis.cli import show
-from willis.cli.client import Client, Json
+from willis.cli.client import Client, Json, route
 from willis.cli.typed import typed
 from willis.config.scalars import Duration, Unfit
 from willis.terminal import table
@@ -70,7 +70,7 @@ def _users(asking: Asking) -> typer.Typer:
     def show_one(ctx: typer.Context, name: User, as_json: AsJson = False) -> None:
         """Show one user."""
         with asking(ctx) as engine:
-            answer = engine.get(f"/users/{quote(name)}")
+            answer = engine.get(route("/users/{}", name))
         second = "with" if answer["second_factor"] else "without"
         _print(answer, as_json, f"{name}: {_grants(answer['grants'])}, {second} a second factor")
 
@@ -106,14 +106,14 @@ def _change_users(app: typer.Typer, asking: Asking) -> None:
     def remove(ctx: typer.Context, name: User, as_json: AsJson = False) -> None:
         """Forget a user; the sessions end. The last administrator stays."""
         with asking(ctx) as engine:
-            answer = engine.delete(f"/users/{quote(name)}")
+            answer = engine.delete(route("/users/{}", name))
         _print(answer, as_json, f"user {name} is removed")
 
     @app.command("reset-second-factor")
     def reset(ctx: typer.Context, name: User, as_json: AsJson = False) -> None:
         """For somebody who lost phone and recovery codes: the password is enough until another is set."""
         with asking(ctx) as engine:
-            answer = engine.delete(f"/users/{quote(name)}/second-factor")
+            answer = engine.delete(route("/users/{}/second-factor", name))
         _print(answer, as_json, f"user {name} has no second factor now")
 
 
@@ -139,7 +139,7 @@ def _tokens(asking: Asking) -> typer.Typer:
     def show_one(ctx: typer.Context, name: TokenName, as_json: AsJson = False) -> None:
         """Show what one token may; the token itself is not kept."""
         with asking(ctx) as engine:
-            answer = engine.get(f"/tokens/{quote(name)}")
+            answer = engine.get(route("/tokens/{}", name))
         text = f"{name}: {_grants(answer['grants'])}, expires {show.when(answer['expires'])}"
         _print(answer, as_json, text)
 
@@ -174,7 +174,7 @@ def _change_tokens(app: typer.Typer, asking: Asking) -> None:
     def remove(ctx: typer.Context, name: TokenName, as_json: AsJson = False) -> None:
         """It opens nothing any more."""
         with asking(ctx) as engine:
-            answer = engine.delete(f"/tokens/{quote(name)}")
+            answer = engine.delete(route("/tokens/{}", name))
         _print(answer, as_json, f"token {name} is removed")
 
 
@@ -205,9 +205,10 @@ def _sessions(asking: Asking) -> typer.Typer:
             raise typer.BadParameter("give one of SESSION, --user or --all")
         with asking(ctx) as engine:
             if session is not None:
-                answer = engine.delete(f"/user-sessions/{quote(session)}")
+                answer = engine.delete(route("/user-sessions/{}", session))
             else:
-                answer = engine.delete("/user-sessions" + (f"?user={quote(user)}" if user else ""))
+                of_user = f"?user={quote(user)}" if user is not None else ""
+                answer = engine.delete(f"/user-sessions{of_user}")
         _print(answer, as_json, f"{answer['ended']} ended")
 
     return app
@@ -215,7 +216,7 @@ def _sessions(asking: Asking) -> typer.Typer:
 
 def _set(asking: Asking, ctx: typer.Context, name: str, body: Json, as_json: bool) -> None:
     with asking(ctx) as engine:
-        answer = engine.put(f"/users/{quote(name)}", body)
+        answer = engine.put(route("/users/{}", name), body)
     _print(answer, as_json, f"user {name}: {_grants(answer['grants'])}")
 
 

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from willis.cli import show
-from willis.cli.client import Client, Json
+from willis.cli.client import Client, Json, route
 from willis.terminal import table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer for programs")]
@@ -44,9 +44,9 @@ def _logs(app: typer.Typer, asking: Asking) -> None:
         """Show a service's requests, connections and associations, without queries and names."""
         with asking(ctx) as engine:
             if follow:
-                _print(engine.lines(f"/logs/{service}/follow?last={last}"), as_json, _access)
+                _print(engine.lines(f"{route('/logs/{}/follow', service)}?last={last}"), as_json, _access)
             else:
-                answer = engine.get(f"/logs/{service}?last={last}")
+                answer = engine.get(f"{route('/logs/{}', service)}?last={last}")
                 _print(answer["lines"], as_json, _access)
                 if not answer["lines"] and not as_json:
                     show.note("nothing yet; layer-4 services in the kernel write no lines, see 'willis top'")

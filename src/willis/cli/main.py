@@ -37,7 +37,7 @@ from willis.cli import (
     show,
     stream,
 )
-from willis.cli.client import Client, Json, Refusal, Unreachable, socket_path
+from willis.cli.client import Client, Json, Refusal, Unreachable, route, socket_path
 from willis.cli.template import app as template_app
 from willis.config import load, schema
 from willis.config.scalars import Duration, Unfit
@@ -209,7 +209,7 @@ def restore(
 ) -> None:
     """Make the document of an earlier revision the running one, as a new revision."""
     with _asking(ctx) as engine:
-        answer = engine.post(f"/revisions/{revision}/restore", _wish(reason, force, confirm))
+        answer = engine.post(route("/revisions/{}/restore", revision), _wish(reason, force, confirm))
         _print(answer, as_json, show.show_applied)
 
 
@@ -223,7 +223,7 @@ def diff(
     """Show how two documents differ."""
     with _asking(ctx) as engine:
         running = new if new is not None else engine.get("/status")["revision"]
-        _print(engine.get(f"/revisions/{old}/diff/{running}"), as_json, show.show_diff)
+        _print(engine.get(route("/revisions/{}/diff/{}", old, running)), as_json, show.show_diff)
 
 
 @app.command()
@@ -234,7 +234,7 @@ def status(
 ) -> None:
     """Show services, servers, sessions and bytes."""
     with _asking(ctx) as engine:
-        answer = engine.get(f"/status/{service}" if service else "/status")
+        answer = engine.get(route("/status/{}", service) if service is not None else "/status")
         _print(answer, as_json, show.show_service if service else show.show_status)
 
 
@@ -275,7 +275,7 @@ def explain(
     """Say why a server is up or down, with the transcript of its checks."""
     _named(where)
     with _asking(ctx) as engine:
-        _print(engine.get(f"/explain/{where}"), as_json, show.show_explanation)
+        _print(engine.get(route("/explain/{}/{}", *where.split("/"))), as_json, show.show_explanation)
 
 
 @app.command()
@@ -287,7 +287,7 @@ def check(
     """Ask a real server now what its check asks, and show all that was said. Exit code 1 if it fails."""
     _named(where)
     with _asking(ctx) as engine:
-        answer = engine.post(f"/check/{where}", {})
+        answer = engine.post(route("/check/{}/{}", *where.split("/")), {})
         _print(answer, as_json, show.show_check)
     raise typer.Exit(0 if answer["ok"] else 1)
 
@@ -307,11 +307,11 @@ def sessions(
         raise typer.BadParameter("give either --clear CLIENT or --clear-all")
     with _asking(ctx) as engine:
         if clear or clear_all:
-            route = f"/sessions/{service}" + (f"?client={quote(clear)}" if clear else "")
-            answer = engine.delete(route)
+            only = f"?client={quote(clear)}" if clear else ""
+            answer = engine.delete(route("/sessions/{}", service) + only)
             _print(answer, as_json, lambda a: show.out.print(f"{a['forgotten']} forgotten"))
         else:
-            _print(engine.get(f"/sessions/{service}"), as_json, show.show_sessions)
+            _print(engine.get(route("/sessions/{}", service)), as_json, show.show_sessions)
 
 
 @app.command()
@@ -325,7 +325,7 @@ def history(
         if revision is None:
             _print(engine.get("/history"), as_json, show.show_history)
         else:
-            answer = engine.get(f"/revisions/{revision}")
+            answer = engine.get(route("/revisions/{}", revision))
             _print(
                 answer, as_json, lambda a: show.out.print(a["document"], markup=False, end="", soft_wrap=True)
             )

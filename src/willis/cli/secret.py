@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from willis.cli import show
-from willis.cli.client import Client
+from willis.cli.client import Client, route
 from willis.cli.typed import typed
 from willis.terminal import table
 
@@ -44,7 +44,7 @@ def commands(asking: Asking) -> typer.Typer:
         """Store or replace a secret; it is asked for, or is the first line of standard input."""
         value = typed("Secret", twice=True)
         with asking(ctx) as engine:
-            answer = engine.put(f"/secrets/{name}", {"value": value})
+            answer = engine.put(route("/secrets/{}", name), {"value": value})
         if as_json:
             show.as_json(answer)
         else:
@@ -54,7 +54,7 @@ def commands(asking: Asking) -> typer.Typer:
     def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         """Forget a secret; refused while the document names it."""
         with asking(ctx) as engine:
-            answer = engine.delete(f"/secrets/{name}")
+            answer = engine.delete(route("/secrets/{}", name))
         if as_json:
             show.as_json(answer)
         else:
