@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import scale
+from bench import changes, scale
 from bench.chain import CASES, FORWARDING
 from bench.l4 import Effort, measure
 from bench.program import PROBES
@@ -21,6 +21,9 @@ from bench.topology import Unable
 
 _ROOT = Path(__file__).parents[2]
 _TINY = Effort(rounds=2, warm_up=2_048, frames=10_240, runs=2_000, tries=2, limit_s=300)
+
+_KINDS = 10
+"""Of the services of ``bench changes``."""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,23 @@ def test_scale_goes_through_everything_once() -> None:
     assert all(each.entries > 0 and each.bytes_each > 0 for each in figures.memory)
     screen = io.StringIO()
     Console(width=80, file=screen).print(scale.table(figures))
+    assert "…" not in screen.getvalue()
+    assert "willis-bench" not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.lab
+def test_changes_of_a_few_services_go_through_a_real_engine() -> None:
+    """One of each kind of service; so few say nothing of the targets."""
+    with ThreadPoolExecutor(1) as own:
+        try:
+            rows = own.submit(changes.measure, 1, lambda _: None, services=_KINDS).result()
+        except (Unable, PermissionError) as reason:
+            pytest.skip(f"the bench cannot run here: {reason}")
+    assert {row.what for row in rows} == {*changes.TARGETS_S}
+    assert all(0 < row.min == row.median == row.max for row in rows)
+    assert all(row.ratio > 0 and row.cpu >= 0 for row in rows)
+    screen = io.StringIO()
+    Console(width=80, file=screen).print(changes.table(rows))
     assert "…" not in screen.getvalue()
     assert "willis-bench" not in Path("/proc/self/mountinfo").read_text()
 
