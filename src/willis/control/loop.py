@@ -141,21 +141,24 @@ class Loop:
         self.timings = Timings()
         self.keepers = tuple(Keeper(engine, self.timings) for engine in engines)
         self._adopting = False
+        self._added_up: tuple[tuple[Reading, ...], Mapping[Place, Traffic]] = (
+            tuple(keeper.reading for keeper in self.keepers),
+            {},
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to converge in the background."""
         self._tasks = [asyncio.create_task(self._keep(keeper)) for keeper in self.keepers]
 
-    def traffic(self) -> dict[tuple[str, str], Traffic]:
+    def traffic(self) -> Mapping[Place, Traffic]:
         """Counters by (service, host) of all engines together, as of each one's last pass."""
-        found: dict[tuple[str, str], Traffic] = {}
-        for keeper in self.keepers:
-            for place, counted in keeper.traffic.items():
-                found[place] = found[place] + counted if place in found else counted
-        return found
+        readings = tuple(keeper.reading for keeper in self.keepers)
+        if any(one is not other for one, other in zip(readings, self._added_up[0], strict=True)):
+            self._added_up = readings, _added_up(readings)
+        return self._added_up[1]
 
-    def open_now(self) -> dict[tuple[str, str], int]:
+    def open_now(self) -> dict[Place, int]:
         """Connections open by (service, host), at servers that left too, as of each engine's last pass."""
         return {place: counted.active for place, counted in self.traffic().items()}
 
@@ -224,6 +227,14 @@ async def _woken(keeper: Keeper) -> bool:
         async with asyncio.timeout(min(_LONGEST_S, max(_REPEAT_S, _SHARE * keeper.spent_s))):
             await keeper.wake.wait()
     return keeper.wake.is_set()
+
+
+def _added_up(readings: Sequence[Reading]) -> dict[Place, Traffic]:
+    found: dict[Place, Traffic] = {}
+    for reading in readings:
+        for place, counted in reading.traffic.items():
+            found[place] = found[place] + counted if place in found else counted
+    return found
 
 
 def _pause(took_s: float, spent_s: float) -> float:
