@@ -305,6 +305,12 @@ def test_paths_are_rewritten_and_queries_stay(proxy: Proxy, servers: Servers) ->
     assert ask("/other?x=/wado/").path == "/other?x=/wado/"
 
 
+def test_what_stands_after_a_rewriting_sees_the_new_path(proxy: Proxy, servers: Servers) -> None:
+    old, new = When(path_begins=("/old/",)), When(path_begins=("/new/",))
+    proxy.apply(ruled(Deny(403, new), RewritePath("^/old/(.*)", r"/new/\1"), Deny(404, new), Deny(410, old)))
+    assert [ask(path).status for path in ("/new/a", "/old/a", "/a")] == [403, 404, 200]
+
+
 def test_browsers_are_sent_elsewhere_or_away(proxy: Proxy, servers: Servers) -> None:
     proxy.apply(
         ruled(

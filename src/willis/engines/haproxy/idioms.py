@@ -184,7 +184,8 @@ class Phrase(Enum):
     SAFE_METHOD = "if { method GET HEAD }"
     HOST_NAME = "req.hdr(host),host_only,lower"
     # As servers read it that drop parameters (Tomcat), know backslashes (IIS) and join slashes (nginx).
-    PATH = r"""'path,regsub(";[^/]*",,g),url_dec,regsub("[/\\\\]+",/,g)'"""
+    FOLD_PATH = r"""set-var(txn.path) 'path,regsub(";[^/]*",,g),url_dec,regsub("[/\\\\]+",/,g)'"""
+    PATH = "var(txn.path)"
     LAX = 'attr "SameSite=Lax"'
     STRICT = 'attr "SameSite=Strict"'
     NONE = 'attr "SameSite=None"'

@@ -34,13 +34,20 @@ _PATTERNS_A_LINE = 8
 
 def front(writer: Writer, service: VirtualService) -> None:
     """The frontend's lines."""
-    chosen = False
+    chosen = folded = False
     for number, rule in enumerate(service.http.rules):
+        if _asks_path(rule.when) and not folded:
+            writer.line("http-request", write.phrase(Phrase.FOLD_PATH))
+        folded = (folded or _asks_path(rule.when)) and not isinstance(rule, RewritePath)
         names = _conditions(writer, number, rule.when)
         _rule(writer, number, rule, write.condition(names, unless_chosen=chosen))
         chosen = chosen or isinstance(rule, UsePool)
     if chosen:
         writer.line("use_backend", write.phrase(Phrase.CHOSEN_POOL), write.phrase(Phrase.IF_CHOSEN))
+
+
+def _asks_path(when: When) -> bool:
+    return bool(when.paths or when.path_begins or when.path_ends or when.path_matches)
 
 
 def _rule(writer: Writer, number: int, rule: Rule, condition: Sequence[Token]) -> None:
