@@ -2,7 +2,8 @@
 15 min for sixty days.
 
 The two fine tiers are in memory and end with the engine. Each minute is on disk as soon as it is over,
-so ``kill -9`` loses at most the one that runs. Disk and arithmetic have a thread of their own.
+so ``kill -9`` loses at most the one that runs. An engine that is stopped leaves that one's steps of 10 s
+to the next, which makes one minute of them and of its own. Disk and arithmetic have a thread of their own.
 """
 
 from __future__ import annotations
@@ -89,10 +90,14 @@ class History:
         self._tasks = [loop.create_task(self._measure()), loop.create_task(self._keep())]
 
     async def close(self) -> None:
-        """Stop; of the minute that runs nothing is kept."""
+        """Stop, and leave what is known of the minute that runs to the next engine."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.keep()
+        fines = self._fines(int(self._clock()) // MINUTE)
+        if fines:
+            await self._stored(lambda store: store.leave(fines), None)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
         self._thread.shutdown()
 
@@ -107,6 +112,11 @@ class History:
         nothing: list[Frame] = []
         for frame in await self._stored(HistoryStore.noted, nothing):
             self._minutes.add(frame)
+        left = await self._stored(HistoryStore.left, nothing)
+        self.recorder.resume(left)
+        number = left[0].number * FINE // MINUTE if left else None
+        if number is not None and number < int(self._clock()) // MINUTE:
+            await self._end(number)
 
     def tick(self) -> None:
         """End the steps of the fine tiers that are over."""
@@ -184,8 +194,7 @@ class History:
 
     async def _end(self, number: int) -> None:
         """Fold a minute, note it, and put those before it into chunks once there are enough."""
-        steps = MINUTE // FINE
-        fines = self.recorder.fines.within(number * steps, (number + 1) * steps)
+        fines = self._fines(number)
         if not fines:
             return
         minute = await self._in_thread(lambda: fold_frames(number, fines))
@@ -195,6 +204,10 @@ class History:
         self._minutes.add(minute)
         if await self._stored(lambda store: _kept(store, minute, due, self._clock()), False):
             self._minutes.drop(due)
+
+    def _fines(self, minute: int) -> list[Frame]:
+        steps = MINUTE // FINE
+        return self.recorder.fines.within(minute * steps, (minute + 1) * steps)
 
     async def _stored(self, work: Callable[[HistoryStore], T], otherwise: T) -> T:
         """Write, or return ``otherwise`` if the disk fails, which becomes a condition."""

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS series (
     number INTEGER PRIMARY KEY, service TEXT NOT NULL, host TEXT NOT NULL, UNIQUE (service, host)
 );
 CREATE TABLE IF NOT EXISTS minute (number INTEGER PRIMARY KEY, series BLOB NOT NULL, band BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS unfinished (number INTEGER PRIMARY KEY, series BLOB NOT NULL, band BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS chunk (
     step INTEGER NOT NULL, at INTEGER NOT NULL, series INTEGER NOT NULL, band BLOB NOT NULL,
     UNIQUE (step, at, series)
@@ -63,27 +64,43 @@ class HistoryStore:
 
     def note(self, frame: Frame) -> None:
         """Keep a finished minute. Later ones go: the clock went back."""
-        numbers = self._made(list(frame.rows))
-        series = array("I", [numbers[key] for key in frame.rows])
-        band = frame.band.avg + frame.band.low + frame.band.high
         self._db.transaction(
             ("DELETE FROM minute WHERE number >= ?", (frame.number,)),
-            (
-                "INSERT INTO minute VALUES (?, ?, ?)",
-                (frame.number, zlib.compress(series.tobytes(), 1), zlib.compress(band.tobytes(), 1)),
-            ),
+            ("INSERT INTO minute VALUES (?, ?, ?)", self._row(frame)),
         )
 
     def noted(self) -> list[Frame]:
         """The minutes that are in no chunk yet, oldest first."""
+        return self._frames("SELECT * FROM minute ORDER BY number")
+
+    def leave(self, frames: Iterable[Frame]) -> None:
+        """Keep the finer steps of a minute that an engine ends in, for the next engine."""
+        self._db.transaction(
+            ("DELETE FROM unfinished", ()),
+            *(("INSERT INTO unfinished VALUES (?, ?, ?)", self._row(frame)) for frame in frames),
+        )
+
+    def left(self) -> list[Frame]:
+        """What the engine before left, oldest first; once, so that it never counts for a later one."""
+        found = self._frames("SELECT * FROM unfinished ORDER BY number")
+        self._db.execute("DELETE FROM unfinished")
+        return found
+
+    def _row(self, frame: Frame) -> tuple[object, ...]:
+        numbers = self._made(list(frame.rows))
+        series = array("I", [numbers[key] for key in frame.rows])
+        band = frame.band.avg + frame.band.low + frame.band.high
+        return frame.number, zlib.compress(series.tobytes(), 1), zlib.compress(band.tobytes(), 1)
+
+    def _frames(self, sql: str) -> list[Frame]:
         keys = {number: (service, host) for number, service, host in self._db.execute("SELECT * FROM series")}
         found, rows = [], dict[Key, int]()
-        for number, series, packed in self._db.execute("SELECT * FROM minute ORDER BY number"):
+        for number, series, packed in self._db.execute(sql):
             try:
                 known = [keys[each] for each in array("I", zlib.decompress(series))]
                 values = array("f", zlib.decompress(packed))
             except (zlib.error, ValueError, KeyError) as error:
-                log.warning("a minute of the history cannot be read: %s", error)
+                log.warning("a step of the history cannot be read: %s", error)
                 continue
             if known != list(rows):
                 rows = {key: row for row, key in enumerate(known)}

@@ -94,6 +94,12 @@ class Recorder:
         """Of services and servers."""
         return self._fines.frames
 
+    def resume(self, fines: Iterable[Frame]) -> None:
+        """Take up what an engine before measured, unless something was measured since."""
+        if self.fines.since is None:
+            for frame in fines:
+                self.fines.add(frame)
+
     def knows(self, key: Key) -> bool:
         """Whether the document in force has it."""
         self._follow()

@@ -202,6 +202,79 @@ def test_after_a_kill_all_but_the_running_minute_is_there(tmp_path: Path) -> Non
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_stop_within_a_minute_leaves_its_steps_to_the_next_engine(tmp_path: Path, cut: int) -> None:
+    """The mean is of all steps measured, before and after; ``cut``: tens of seconds into the minute."""
+
+    async def story() -> None:
+        path = tmp_path / "h.db"
+        node = Node(path)
+        await node.minutes(lambda n: n * 100)
+        await steps(node, cut, 600, 100)
+        await node.history.close()
+        after = Node(path)
+        after.wall = node.wall
+        await after.history.resume()
+        await steps(after, 7 - cut, 0, 400)
+        found = values(await after.graph(SERVICE, 120, 60), "connections")
+        lost = 1  # the new engine's first step is not whole
+        measured = [10.0] * cut + [40.0] * (6 - cut - lost)
+        assert found[-1] == pytest.approx(sum(measured) / len(measured), rel=1e-3)
+        await after.history.close()
+
+    asyncio.run(story())
+
+
+def test_a_minute_that_was_over_before_the_next_engine_came_is_kept_and_only_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        path = tmp_path / "h.db"
+        node = Node(path)
+        await node.minutes(lambda n: n * 100)
+        await steps(node, 3, 600, 100)
+        await node.history.close()
+        for away in (7200, 600):
+            after = Node(path)
+            after.wall = node.wall + away
+            await after.history.resume()
+            found = values(await after.graph(SERVICE, away + 120, 60), "connections")
+            assert [value for value in found if value is not None] == [10.0, 10.0]
+            assert not await after.history._call(HistoryStore.left)
+            await after.history.close()
+
+    asyncio.run(story())
+
+
+def test_what_an_engine_left_is_gone_once_the_next_one_has_it(tmp_path: Path) -> None:
+    """Else a kill of that one would bring it back beside newer steps."""
+
+    async def story() -> None:
+        path = tmp_path / "h.db"
+        node = Node(path)
+        await steps(node, 4, 0, 100)
+        await node.history.close()
+        killed, after = Node(path), Node(path)
+        killed.wall = after.wall = node.wall
+        await killed.history.resume()
+        await after.history.resume()
+        assert killed.history.recorder.fines.since is not None
+        assert after.history.recorder.fines.since is None
+        for each in (killed, after):
+            each.wall += 60
+            await each.history.close()
+
+    asyncio.run(story())
+
+
+async def steps(node: Node, count: int, total: int, gain: int) -> None:
+    """So many steps of ten seconds, with ``gain`` connections in each."""
+    for n in range(count):
+        node.wall += 10
+        node.steady += 10
+        node.count(total + n * gain)
+        node.history.tick()
+        await node.history.keep()
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     totals=st.lists(st.one_of(st.none(), st.integers(0, 10**6)), min_size=60, max_size=60),
