@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.drill import CLIENT, DRILLS, Drill, wait_until
+from willis.config.splice import say
 
 pytestmark = pytest.mark.lab
 
@@ -48,6 +49,59 @@ def test_an_apply_cut_by_kill_9_at_any_point_leaves_old_or_new_whole(echoes: Dri
     finally:
         talker.kill()
         echoes.apply(old)
+
+
+def test_a_change_set_survives_kill_9_and_is_applied_whole_or_not_at_all(echoes: Drill) -> None:
+    old = echoes.document()
+    number = _staged(echoes)
+    _killed(echoes)
+    assert _edits(echoes, number) == 2, "each was on the disk before it was answered"
+    apply = echoes.begin("changeset", "apply", number)
+    time.sleep(0.2)
+    _killed(echoes)
+    apply.end(60)
+    _converged(echoes, echoes.document(), old)
+    if _ports(echoes) != _OLD_PORTS:
+        assert _ports(echoes) == _NEW_PORTS
+        echoes.apply(old)
+    if _edits(echoes, number) is None:
+        number = _staged(echoes)
+    echoes.willis("changeset", "apply", number, "--confirm", "10s")
+    assert _edits(echoes, number) is None
+    _killed(echoes)
+    wait_until(lambda: echoes.status()["trial"] is None, "the trial is over")
+    _converged(echoes, old, old)
+    assert _ports(echoes) == _OLD_PORTS
+    assert sum(echoes.answers("client1", "once", VIP, "7001", "3").values()) == 3
+
+
+_OLD_PORTS, _NEW_PORTS = (7001, 7002), ([7001, 7011], [7002, 7012])
+
+
+def _ports(drill: Drill) -> tuple[object, ...]:
+    services = say(drill.document())["services"]
+    return services["even"]["ports"], services["weighted"]["ports"]
+
+
+def _staged(drill: Drill) -> str:
+    """The number of a change set with one more port for each of two services."""
+    number = str(json.loads(drill.willis("changeset", "new", "--json"))["changeset"])
+    services = say(drill.document())["services"]
+    for name, ports in zip(("even", "weighted"), _NEW_PORTS, strict=True):
+        value = json.dumps(services[name] | {"ports": ports})
+        drill.willis("changeset", "set", number, "service", name, "-", stdin=value)
+    return number
+
+
+def _edits(drill: Drill, number: str) -> int | None:
+    """How many a change set has; None: there is none of this number."""
+    rows = json.loads(drill.willis("changeset", "list", "--json"))["changesets"]
+    return next((row["staged"] for row in rows if str(row["changeset"]) == number), None)
+
+
+def _killed(drill: Drill) -> None:
+    drill.lab("kill", "lb1", "engine")
+    drill.lab("restore", "lb1", "engine")
 
 
 def _cut_apply(drill: Drill, document: str, delay_s: float) -> None:
