@@ -123,3 +123,20 @@ def _tolerant(drill: Drill, *arguments: str) -> Counter[str]:
         return drill.answers("client1", "once", *words)
     except (AssertionError, subprocess.TimeoutExpired):
         return Counter()
+
+
+def test_the_graph_shows_the_connections_that_were_made(echoes: Drill) -> None:
+    """Rates of a second each: their sum is what there was, give or take when counters were read."""
+    echoes.answers("client1", "once", "10.61.0.102", "7005", "200")
+
+    def sums() -> dict[str, float]:
+        graph = json.loads(echoes.willis("graph", "rescued", "--since", "60s", "--json"))
+        assert graph["step_s"] == 1
+        return {name: sum(v or 0.0 for v in each["avg"]) for name, each in graph["metrics"].items()}
+
+    wait_until(lambda: 100 <= sums()["connections"] <= 300, "200 connections are in the graph")
+    found = sums()
+    assert found["bytes_in"] > found["connections"] * 5 * 40, (
+        "five packets of each at least, with their headers"
+    )
+    assert found["bytes_out"] == 0.0, "answers of direct routing do not pass the node"
