@@ -55,6 +55,15 @@ COMMANDS = dict(_commands(WILLIS))
 
 def _asked(words: tuple[str, ...], name: str, file: Path, patch: pytest.MonkeyPatch) -> list[str]:
     """What reaches the wire if a person types that command and name."""
+    values = []
+    for each in _arguments(COMMANDS[words]):
+        named = f"{name}/{name}" if each.name == "where" else name
+        values.append(named if each.name in _NAMES else _OTHERS.get(each.name, str(file)))
+    options = ["--domain", "a.example"] if words[-1] == "request" else []
+    return _typed([*words, *options, "--", *values], patch)
+
+
+def _typed(words: list[str], patch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -67,13 +76,8 @@ def _asked(words: tuple[str, ...], name: str, file: Path, patch: pytest.MonkeyPa
 
     patch.setattr(client, "_connection", connection)
     patch.setattr("sys.stdin", io.StringIO("x\n" * 5))
-    values = []
-    for each in _arguments(COMMANDS[words]):
-        named = f"{name}/{name}" if each.name == "where" else name
-        values.append(named if each.name in _NAMES else _OTHERS.get(each.name, str(file)))
-    options = ["--domain", "a.example"] if words[-1] == "request" else []
     with suppress(Exception, SystemExit):  # no real answer, so nothing to show
-        WILLIS.main([*words, *options, "--", *values], standalone_mode=False, obj=lambda: None)
+        WILLIS.main(words, standalone_mode=False, obj=lambda: None)
     return sent
 
 
@@ -96,6 +100,16 @@ def test_names_are_in_routes() -> None:
         assert _asked(("service", "show"), "a?b", Path(), patch) == ["GET /api/v1/services/a%3Fb"]
         assert _asked(("check",), "a", Path(), patch) == ["POST /api/v1/check/a/a"]
         assert _asked(("service", "show"), "a/b", Path(), patch) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "query"), [("", "user="), ("anna&x=1", "user=anna%26x%3D1"), ("a#b", "user=a%23b")]
+)
+def test_ending_the_sessions_of_one_never_ends_those_of_all(
+    user: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = _typed(["login-sessions", "end", "--user", user], monkeypatch)
+    assert sent == [f"DELETE /api/v1/user-sessions?{query}"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "a/b", "a\n", "\x00", "\udcff"])
