@@ -43,8 +43,7 @@ class Runtime:
         """The answer to a command that never ends. Raises EngineError if nobody answers."""
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sock.settimeout(_ANSWER_S)
-            sock.connect(str(self._path))
+            _connect(sock, self._path, _ANSWER_S)
             sock.sendall(command.encode("ascii") + b"\n")
         except OSError as error:
             sock.close()
@@ -149,8 +148,24 @@ def _exchange(path: Path, line: str, patience_s: float = 0.0) -> str:
 def _talk(path: Path, line: str, timeout_s: float) -> str:
     """``timeout_s``: for each part of the answer."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(timeout_s)
-        sock.connect(str(path))
+        _connect(sock, path, timeout_s)
         sock.sendall(line.encode("ascii") + b"\n")
         sock.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: sock.recv(65_536), b"")).decode("utf-8", "replace")
+
+
+def _connect(sock: socket.socket, path: Path, timeout_s: float) -> None:
+    """``timeout_s``: for this, and for each send and receive afterwards. Raises OSError."""
+    deadline = time.monotonic() + timeout_s
+    sock.settimeout(timeout_s)
+    while True:
+        try:
+            sock.connect(str(path))
+        except (
+            BlockingIOError
+        ):  # no room in the queue, for which a socket with a time-out never waits (unix(7))
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return

@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,32 @@ def test_an_answer_that_never_ends_is_asked_for_again(path: Path, monkeypatch: p
         assert Master(path).workers().current == 108
     finally:
         listener.close()
+
+
+def test_a_full_queue_is_waited_for(path: Path) -> None:
+    """While the master executes itself anew nobody accepts, and its queue is short."""
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as waiting:
+        listener.bind(str(path))
+        listener.settimeout(20)
+        listener.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                each = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                each.setblocking(False)
+                each.connect(str(path))
+        answer = Future[str]()
+        threading.Thread(
+            target=lambda: answer.set_result(Runtime(path).ask("show info")), daemon=True
+        ).start()
+        time.sleep(0.1)  # it finds no room
+        waiting.close()
+        asked = b""
+        while not asked:
+            with listener.accept()[0] as wire:
+                asked = wire.recv(100)
+                if asked:
+                    wire.sendall(b"Pid: 1\n")
+        assert answer.result(20) == "Pid: 1\n"
 
 
 def test_one_that_never_comes_back_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
