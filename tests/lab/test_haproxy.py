@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -30,6 +30,7 @@ from tests.lab.proxy import (
     real,
     service,
 )
+from willis.engines.haproxy import runtime
 from willis.engines.haproxy.compile import CONFIG
 from willis.engines.haproxy.runtime import Runtime
 from willis.engines.port import EngineError
@@ -495,3 +496,30 @@ def test_what_smuggles_or_confuses_is_refused(proxy: Proxy, servers: Servers) ->
     found = [(request, raw(request).split(b" ", 2)[1]) for request, _ in ANSWERS]
     assert {status[:1] for _, status in found} == {b"2", b"4"}
     assert [(request, status == b"200") for request, status in found] == ANSWERS
+
+
+def test_a_master_that_hears_nobody_any_more_executes_itself_anew(
+    proxy: Proxy, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has ten sessions, and HAProxy 2.6 may lose them for good; here they are held."""
+    monkeypatch.setattr(runtime, "_MASTER_S", 0.5)
+    monkeypatch.setattr(runtime, "_STALLED_S", 0.3)
+    proxy.apply(SITE)
+    worker, master = proxy.worker(), proxy.master()
+    with ExitStack() as held, load(keep_alive=True) as failed:
+        with pytest.raises(EngineError, match="does not answer"):
+            for _ in range(50):
+                wire = held.enter_context(socket.socket(socket.AF_UNIX))
+                wire.connect(str(proxy.home / "haproxy-master.sock"))
+                assert proxy.worker() == worker
+        eventually(lambda: _counted(proxy) > 0)
+        assert proxy.master() == master
+        assert proxy.worker() != worker
+    assert failed == []
+
+
+def _counted(proxy: Proxy) -> int:
+    try:
+        return sum(each.total for each in proxy.engine.traffic().values())
+    except EngineError:
+        return 0  # it executes itself just now

@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from willis.certificates.store import CertificateStore
@@ -94,7 +95,7 @@ class HaproxyEngine:
             )
         self._certificates = CertificateStore(Path(self._files.tls))
         self._runtime = Runtime(Path(self._files.stats_socket))
-        self._master = Master(master_socket)
+        self._master = Master(master_socket, self._runtime, partial(self._process.signal, signal.SIGUSR2))
         self._ledger = traffic.Ledger()
         self._verified: str | None = None
 
@@ -161,16 +162,14 @@ class HaproxyEngine:
         """Counters by (service, host), over reloads; see ``traffic`` for what they miss."""
         if self._process.pid() is None:
             return self._ledger.add({})
-        workers = self._master.workers().all
-        return self._ledger.add(
-            {pid: traffic.parse(self._master.ask(pid, "show stat -1 4 -1")) for pid in workers}
-        )
+        said = self._master.asked("show stat -1 4 -1")
+        return self._ledger.add({pid: traffic.parse(report) for pid, report in said.items()})
 
     def longest(self) -> dict[tuple[str, str], float]:
         """How long the oldest connection of each server has lasted, in old workers too."""
         if self._process.pid() is None:
             return {}
-        return ages.longest(self._master.ask(pid, "show sess") for pid in self._master.workers().all)
+        return ages.longest(self._master.asked("show sess").values())
 
     def alarms(self) -> tuple[str, ...]:
         return ()
@@ -179,7 +178,7 @@ class HaproxyEngine:
         """What servers refused, in old workers too; nothing where no service speaks DICOM."""
         if self._process.pid() is None or self._files.dicom_lua not in read(self._loaded):
             return {}
-        return dicom.refused(self._master.ask(pid, "show dimse") for pid in self._master.workers().all)
+        return dicom.refused(self._master.asked("show dimse").values())
 
     def clients(self, service: str) -> list[Client]:
         """The clients that the service's stick table ties to a server."""
@@ -305,7 +304,7 @@ class HaproxyEngine:
         self._prove(text)
         if old is None or "stick-table" in old + text:
             self._keep_apart()
-        before = self._master.workers()
+        before = self._master.attentive()
         mark = self._process.mark()
         write(Path(self._files.server_state), state_file(states))
         write(self._loaded, text)

@@ -6,14 +6,17 @@ Commands are given by our own code from checked tokens, never from a user's text
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from willis.engines.port import EngineError
+
+log = logging.getLogger("willis.haproxy")
 
 _ANSWER_S = 10.0
 _MASTER_S = 5.0
@@ -83,10 +86,32 @@ class Workers:
 
 
 class Master:
-    """The master's socket (management guide, "Master CLI")."""
+    """The master's socket (management guide, "Master CLI").
 
-    def __init__(self, path: Path) -> None:
+    HAProxy 2.6.12 gives it ten sessions, and may lose one for good with each question that it hands on to
+    a worker, above all to one that is ending. So the current worker is asked by its own socket, an old one
+    once, and a master that hears nobody any more executes itself anew, which costs no connection.
+    """
+
+    def __init__(
+        self, path: Path, runtime: Runtime | None = None, anew: Callable[[], None] | None = None
+    ) -> None:
+        """``runtime``: the current worker's socket. ``anew``: tells the master to execute itself anew."""
         self._path = path
+        self._runtime = runtime
+        self._anew = anew
+        self._current: int | None = None
+
+    def attentive(self) -> Workers:
+        """The same as ``workers``, of a master that executes itself anew first if it hears nobody."""
+        try:
+            return self.workers()
+        except EngineError as error:
+            if self._anew is None:
+                raise
+            log.warning("%s; its master executes itself anew", error)
+            self._anew()
+            return self.workers()
 
     def workers(self) -> Workers:
         """The answer to ``show proc``. Raises EngineError."""
@@ -96,20 +121,29 @@ class Master:
             raise EngineError(f"HAProxy's master answered 'show proc' with {answer[:80]!r}, not with a list")
         current, _, old = answer.partition("# old workers")
         pids = [int(pid) for pid in _WORKER.findall(current)]
+        self._current = pids[0] if pids else None
         return Workers(
             reloads=int(master[1]),
             failed=int(master[2]),
-            current=pids[0] if pids else None,
+            current=self._current,
             old=tuple(int(pid) for pid in _WORKER.findall(old)),
         )
 
     def ask(self, worker: int, command: str) -> str:
-        """A command's answer from one worker, an old one too. Raises EngineError."""
-        return _exchange(self._path, f"@!{worker} {command}", _MASTER_S)
+        """A command's answer from one of ``workers``; empty if it is just ending. Raises EngineError."""
+        if self._runtime is not None and worker == self._current:
+            return self._runtime.ask(command)
+        return _exchange(self._path, f"@!{worker} {command}", _MASTER_S, once=True)
+
+    def asked(self, command: str) -> dict[int, str]:
+        """All workers' answers. Raises EngineError."""
+        return {worker: self.ask(worker, command) for worker in self.attentive().all}
 
     def listens(self, worker: int | None, among: Workers) -> bool:
         """Whether an old worker has not yet been told, or not heard, that it is old. Raises EngineError."""
-        return worker in among.old and worker is not None and "Stopping: 0" in self.ask(worker, "show info")
+        if worker is None or worker not in among.old:
+            return False
+        return "Stopping: 1" not in self.ask(worker, "show info")
 
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
@@ -122,18 +156,19 @@ def sessions(report: str) -> Iterator[tuple[str, str, str]]:
         yield found[1], found[2], found[3]
 
 
-def _exchange(path: Path, line: str, patience_s: float = 0.0) -> str:
+def _exchange(path: Path, line: str, patience_s: float = 0.0, *, once: bool = False) -> str:
     """One line and all that is answered.
 
-    ``patience_s``: how long it is said again where nobody listens, or who did is gone before a word or
-    stalls.
+    ``patience_s``: how long it is said again where nobody listens, or who did is gone or stalls.
+    ``once``: not where they heard it and said nothing.
     """
     deadline = time.monotonic() + patience_s
     while True:
         try:
             answer = _talk(path, line, _STALLED_S if patience_s else _ANSWER_S)
-            if answer or time.monotonic() >= deadline:
+            if answer or once or time.monotonic() >= deadline:
                 return answer
+            time.sleep(_RETRY_S)
         except OSError as error:
             passing = isinstance(error, ConnectionError | FileNotFoundError | TimeoutError)
             if passing and time.monotonic() < deadline:

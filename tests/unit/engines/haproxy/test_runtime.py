@@ -43,6 +43,7 @@ class Socket:
     def _serve(self, turns: tuple[str, ...]) -> None:
         for turn in turns:
             with suppress(OSError), self._listener.accept()[0] as wire:
+                self.heard += 1
                 if turn != "reset":  # what is closed before it was read is reset
                     wire.recv(100)
                 if turn == "stall":
@@ -52,7 +53,6 @@ class Socket:
                     wire.sendall(PROCESSES)
                 if turn == "reset":
                     wire.recv(1)
-            self.heard += 1
 
     def close(self) -> None:
         for each in (self._listener, *self._stalled):
@@ -126,3 +126,25 @@ def test_a_worker_is_asked_once(path: Path) -> None:
             Runtime(path).ask("show info")
     finally:
         listener.close()
+
+
+def test_a_worker_that_ends_with_the_question_is_not_asked_again(path: Path) -> None:
+    """Each question to it may cost the master a session for good."""
+    listener = Socket(path, "end", "answer")
+    try:
+        assert Master(path).ask(107, "show info") == ""
+        assert listener.heard == 1
+    finally:
+        listener.close()
+
+
+def test_the_current_worker_is_asked_by_its_own_socket(path: Path) -> None:
+    own = path.with_name("own.sock")
+    master, worker = Socket(path, "answer", "answer"), Socket(own, "answer")
+    try:
+        told = Master(path, Runtime(own)).asked("show info")
+        assert set(told) == {107, 108}
+        assert (master.heard, worker.heard) == (2, 1)
+    finally:
+        master.close()
+        worker.close()
