@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from willis.engines.haproxy import maps, write
 from willis.engines.haproxy.files import HaproxyFiles
+from willis.engines.haproxy.idioms import Idiom
 from willis.engines.haproxy.state import FALLBACK
 from willis.engines.haproxy.write import Token, Writer
 from willis.model.service import Application, Forwarding, VirtualService
@@ -47,6 +48,7 @@ def front(writer: Writer, service: VirtualService, files: HaproxyFiles) -> None:
     """The frontend's lines."""
     if is_read(service):
         writer.line("timeout client-fin", write.seconds(HALF_CLOSED_S))
+        writer.idiom(Idiom.HL7)
         writer.line("filter", Token("lua.hl7_blocks"), maps.place(files, LEAVING))
 
 

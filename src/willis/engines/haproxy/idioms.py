@@ -128,6 +128,13 @@ class Idiom(Enum):
     log-format '["t",%[date(0,ms)],"%f","%b","%s","%ci",%Tw,%Tc,%Tt,%U,%B,"%ts","%sslv"]'
 """
 
+    HL7 = """
+    # A sender may close its side right behind its message. While the server is still being connected to,
+    # HAProxy takes that for a client that has gone and asked nothing, if a filter reads along (2.6.12).
+    tcp-request inspect-delay 1s
+    tcp-request content accept if { req.len gt 0 }
+"""
+
     LOG_HL7 = """
     log-format '["m",%[date(0,ms)],"%f","%b","%s","%ci",%Tw,%Tc,%Tt,%U,%B,"%ts","%sslv","%[var(txn.hl7_cuts)]"]'
 """  # noqa: E501
