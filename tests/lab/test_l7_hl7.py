@@ -200,6 +200,12 @@ def idle() -> socket.socket:
     return socket.create_connection((VIP, PORT), timeout=30)
 
 
+def listening() -> bool:
+    with suppress(ConnectionRefusedError), idle():
+        return True
+    return False
+
+
 def send(sock: socket.socket, control: str) -> None:
     sock.sendall(BEGIN + message(control) + END)
 
@@ -419,6 +425,7 @@ def test_a_sender_that_closes_its_side_right_behind_its_message_is_answered(
     proxy: Proxy, receivers: list[Receiver]
 ) -> None:
     proxy.apply(ris(1))
+    eventually(listening)
 
     def ask(number: int) -> bool:
         with idle() as sender:
