@@ -32,6 +32,23 @@ def routes(app: FastAPI, controller: Controller) -> None:
         """One service."""
         return await controller.status(service)
 
+    _checks(app, controller)
+    _sessions(app, controller)
+
+    @app.get("/api/v1/metrics", response_class=PlainTextResponse, **needs(Need.READ, whole=True))
+    async def all_metrics() -> PlainTextResponse:
+        """The state of everything as Prometheus reads it."""
+        told = metrics.text(
+            await controller.status(),
+            controller.logbook.top(),
+            controller.events.listed(10_000, open_only=True),
+            controller.logbook.counts(),
+            controller.loop.timings.collect(),
+        )
+        return PlainTextResponse(told, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _checks(app: FastAPI, controller: Controller) -> None:
     @app.get("/api/v1/explain/{service}/{host}", **needs(Need.READ))
     async def explain(service: str, host: str) -> Json:
         """Why a server is up or down, with the transcript of its checks."""
@@ -54,6 +71,8 @@ def routes(app: FastAPI, controller: Controller) -> None:
         """Ask a real server now what its check asks, with the transcript; its verdict stays as it is."""
         return await controller.check(service, host)
 
+
+def _sessions(app: FastAPI, controller: Controller) -> None:
     @app.get("/api/v1/sessions/{service}", **needs(Need.READ))
     async def sessions(service: str) -> Json:
         """The clients that persistence ties to a server."""
@@ -63,15 +82,3 @@ def routes(app: FastAPI, controller: Controller) -> None:
     async def forget(service: str, client: IPvAnyAddress | None = None) -> Json:
         """End the tie of one client, or of all of them; their connections stay."""
         return await controller.forget(service, client)
-
-    @app.get("/api/v1/metrics", response_class=PlainTextResponse, **needs(Need.READ, whole=True))
-    async def all_metrics() -> PlainTextResponse:
-        """The state of everything as Prometheus reads it."""
-        told = metrics.text(
-            await controller.status(),
-            controller.logbook.top(),
-            controller.events.listed(10_000, open_only=True),
-            controller.logbook.counts(),
-            controller.loop.timings.collect(),
-        )
-        return PlainTextResponse(told, media_type="text/plain; version=0.0.4; charset=utf-8")

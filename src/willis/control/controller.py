@@ -86,11 +86,7 @@ class Controller:
         self.store = store
         store.settle(time.time())
         config = _running_config(store)
-        status = Status(
-            health=store.health(targets(config)),
-            admin=store.admin(),
-            paths={} if knock is None else store.paths(),
-        )
+        status = _kept_status(store, config, by_paths=knock is not None)
         self._tracks = {t: Track(health=h) for t, h in status.health.items()}
         self._checks: dict[Target, Check] = {}
         self._news: dict[Target, Health] = {}
@@ -371,6 +367,15 @@ def _running_config(store: Store) -> Config:
             "directory"
         )
     return loaded.config
+
+
+def _kept_status(store: Store, config: Config, *, by_paths: bool) -> Status:
+    """What was known of the servers when the last engine ended."""
+    return Status(
+        health=store.health(targets(config)),
+        admin=store.admin(),
+        paths=store.paths() if by_paths else {},
+    )
 
 
 def _network(client: Client) -> str:
