@@ -24,7 +24,7 @@ from pydicom import dcmread
 from tests.lab.nat_net import CLIENT, LAB, PORT, VIP, NatNet, converge, nat, site, started, up
 from tests.lab.proxy import eventually
 from willis.engines.haproxy.driver import HaproxyEngine
-from willis.engines.haproxy.process import keeps_capabilities
+from willis.engines.haproxy.process import since_3_0
 from willis.engines.haproxy.runtime import Master
 from willis.engines.routes.driver import RoutesEngine
 from willis.lab import data
@@ -170,13 +170,13 @@ def test_workers_keep_what_they_must(
     kept = {n for n in range(64) if int(told["CapEff"], 16) >> n & 1}
     if not transparent:
         assert kept == set()
-    elif keeps_capabilities():
+    elif since_3_0():
         assert kept == {_NET_RAW}
     else:
         assert _NET_RAW in kept
         assert kept <= _BOUND
     # HAProxy before 3.0 cannot give up root and keep a capability.
-    assert (told["Uid"].split()[0] == "0") is (transparent and not keeps_capabilities())
+    assert (told["Uid"].split()[0] == "0") is (transparent and not since_3_0())
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from tests.lab.proxy import PORT, Proxy, address, eventually, local_site, running, service
 from tests.pki import Root
 from willis.certificates.store import CertificateStore
-from willis.engines.haproxy.process import keeps_capabilities
+from willis.engines.haproxy.process import since_3_0
 from willis.model.proxy import Forwarded, Http, Tls
 from willis.model.service import RealServer
 
@@ -287,7 +287,7 @@ SINCE_3_0["chunk extension with LF"] = REFUSED
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_shape_is_refused_or_arrives_as_it_should(server: Server, name: str) -> None:
     sent, arrives = SHAPES[name]
-    if keeps_capabilities():
+    if since_3_0():
         arrives = SINCE_3_0.get(name, arrives)
     answer = say(sent)
     if arrives:

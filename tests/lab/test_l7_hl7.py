@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -413,6 +414,24 @@ def test_a_half_closed_sender_waits_as_long_as_agreed(
         answered = [b for b in blocks(sender) if b"AA|ONE" in b]
     receivers[0].may.set()
     assert bool(answered) is (patience_s > 2.5)
+
+
+def test_a_sender_that_closes_its_side_right_behind_its_message_is_answered(
+    proxy: Proxy, receivers: list[Receiver]
+) -> None:
+    """Threads that begin connections at once, and a server that is still being connected to, lose none."""
+    proxy.apply(ris(1))
+
+    def ask(number: int) -> bool:
+        with idle() as sender:
+            send(sender, f"M{number}")
+            sender.shutdown(socket.SHUT_WR)
+            return any(f"AA|M{number}".encode() in block for block in blocks(sender))
+
+    with ThreadPoolExecutor(8) as senders:
+        answered = list(senders.map(ask, range(400)))
+    assert answered.count(False) == 0
+    assert sorted(receivers[0].got) == sorted(f"M{number}" for number in range(400))
 
 
 def test_mllp_send_is_served(proxy: Proxy, receivers: list[Receiver], tmp_path: Path) -> None:

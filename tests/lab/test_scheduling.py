@@ -103,7 +103,9 @@ def test_the_fallback_server_stands_in_and_steps_back(echoes: Drill) -> None:
 
 
 def test_drain_halt_and_online(echoes: Drill) -> None:
+    # A verdict is known a moment before the engines act on it.
     wait_until(lambda: "s1" in _tolerant(echoes, VIP, "7001", "6"), "s1 takes connections")
+    wait_until(lambda: set(echoes.active("even").values()) == {0}, "no connection counts any more")
     with _held(echoes, 7001, 9) as names:
         assert names["s1"] == 3
         echoes.willis("drain", "even/s1")

@@ -100,6 +100,8 @@ def _head(
     writer.line("server-state-file", write.path(files.server_state))
     dicom.head(writer, services, files)
     hl7.head(writer, services, files)
+    if not files.since_3_0 and any(dicom.is_read(s) or hl7.is_read(s) for s in services):
+        writer.idiom(Idiom.ONE_THREAD)
     writer.idiom(Idiom.GLOBAL)
     for name in missing:
         writer.remark("without the udp service", write.name(name))
@@ -119,11 +121,11 @@ def _rights(writer: Writer, files: HaproxyFiles, user: str, transparent: bool) -
     """Workers give up root. To speak in a client's name they keep one capability, or stay root where
     HAProxy (before 3.0) knows no other way; the master's bounding set then limits them.
     """
-    if not transparent or files.keeps_capabilities:
+    if not transparent or files.since_3_0:
         writer.line("user", write.user_name(user))
     writer.line("group", write.user_name(user))
     writer.line("chroot", write.path(files.jail))
-    if transparent and files.keeps_capabilities:
+    if transparent and files.since_3_0:
         writer.line("setcap cap_net_raw")
 
 

@@ -35,7 +35,7 @@ from willis.engines.haproxy import (
 from willis.engines.haproxy.binds import binds, refusal
 from willis.engines.haproxy.compile import CONFIG, HaproxyFiles, compile_l7
 from willis.engines.haproxy.disk import jail, read, write
-from willis.engines.haproxy.process import MasterProcess, keeps_capabilities, verify
+from willis.engines.haproxy.process import MasterProcess, since_3_0, verify
 from willis.engines.haproxy.runtime import Master, Runtime, Workers
 from willis.engines.haproxy.state import Mode, ServerState, StateError, commands, parse, parts, state_file
 from willis.engines.haproxy.tls import MissingError
@@ -87,7 +87,7 @@ class HaproxyEngine:
             state_dir,
             user=_user(),
             open_files=self._process.open_files(),
-            keeps_capabilities=keeps_capabilities(),
+            since_3_0=since_3_0(),
         )
         if len(os.fsencode(master_socket)) > _LONGEST_SOCKET:
             raise EngineError(

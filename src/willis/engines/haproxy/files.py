@@ -32,8 +32,9 @@ class HaproxyFiles:
     """The script for HL7 (``lua/hl7.lua``)."""
     user: str | None = None
     """The user and group that workers change to; None: they stay who they are."""
-    keeps_capabilities: bool = False
-    """Whether this HAProxy (3.0 and newer) can change its user and keep a capability (``setcap``)."""
+    since_3_0: bool = False
+    """Whether this HAProxy is 3.0 or newer: it can change its user and keep a capability (``setcap``), and
+    its Lua bears threads."""
     open_files: int = 20_000
     """RLIMIT_NOFILE (hard) that HAProxy will run under; asking for more is fatal."""
     holdings: Holdings | None = None
@@ -49,7 +50,7 @@ class HaproxyFiles:
         *,
         user: str | None = None,
         open_files: int = 20_000,
-        keeps_capabilities: bool = False,
+        since_3_0: bool = False,
     ) -> HaproxyFiles:
         """The usual names in the engine's two directories."""
         return cls(
@@ -62,5 +63,5 @@ class HaproxyFiles:
             hl7_lua=str(state_dir / script.HL7.name),
             user=user,
             open_files=open_files,
-            keeps_capabilities=keeps_capabilities,
+            since_3_0=since_3_0,
         )

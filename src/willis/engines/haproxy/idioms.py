@@ -23,6 +23,11 @@ class Idiom(Enum):
     localpeer willis
 """
 
+    ONE_THREAD = """
+    # Before 3.0 threads that begin streams with a Lua filter at the same moment corrupt Lua's stack.
+    nbthread 1
+"""
+
     HTTP_DEFAULTS = """
     mode http
     option http-keep-alive

@@ -160,8 +160,8 @@ def _bounds() -> list[str]:
 _VERSION = re.compile(r"version (\d+)\.(\d+)")
 
 
-def keeps_capabilities() -> bool:
-    """Whether the installed HAProxy knows ``setcap`` with all that we ask of it (3.0)."""
+def since_3_0() -> bool:
+    """Whether the installed HAProxy is 3.0 or newer."""
     try:
         done = subprocess.run(
             [binary(), "-v"],

@@ -40,7 +40,7 @@ CASES = {
 def test_workers_keep_no_more_than_they_need(case: str) -> None:
     user, keeps, transparent, expected = CASES[case]
     config = site(dr(forwarding=Forwarding.PROXY, transparent=transparent))
-    files = replace(FILES, user=user, keeps_capabilities=keeps)
+    files = replace(FILES, user=user, since_3_0=keeps)
     lines = str(compile_l7(config, seen(config), files=files)[CONFIG]).splitlines()
     words = ("user ", "group ", "chroot ", "setcap ")
     assert [line.strip() for line in lines if line.strip().startswith(words)] == expected
